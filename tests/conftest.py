@@ -1,0 +1,1 @@
+"""Being here puts this folder on the import path of the tests, for `from fakes import ...`."""

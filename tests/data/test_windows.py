@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from data_fakes import LENGTHS, SPEC, make_episode
+
+from worldgan.actions import ActionSpec
+from worldgan.data.store import EpisodeStore
+from worldgan.data.windows import Split, WindowSampler, cut, episodes, loader, sequences, starts
+from worldgan.errors import WorldganError
+from worldgan.types import EnvSpec, Episode, Window
+
+
+def sampler(store: EpisodeStore, split: Split = "all", *, batch: int = 64, seed: int = 0) -> WindowSampler:
+    return WindowSampler(store, context=3, horizon=4, batch=batch, seed=seed, split=split)
+
+
+def check(window: Window, row: int, *, context: int, horizon: int) -> tuple[int, int]:
+    """Derive (episode, t) from the pixels of the last context frame; everything else must follow from it."""
+    pixels = window.frames[row, :, :2, 0, 0].int()
+    episode, t = int(pixels[context - 1, 0]) - 1, int(pixels[context - 1, 1])
+    length = LENGTHS[episode]
+    assert 0 <= t < length
+    for k in range(context + horizon):
+        place = min(max(t - context + 1 + k, 0), length)
+        assert pixels[k].tolist() == [episode + 1, place]
+    for i in range(context + horizon - 1):
+        step = t - context + 1 + i  # action `step` leads from frame `step` to frame `step` + 1
+        inside = 0 <= step < length
+        assert bool(window.valid[row, i]) == inside
+        assert window.actions[row, i].tolist() == [float(inside and a == step % 50) for a in range(50)]
+        reward = make_episode(episode, length).rewards[step] if inside else 0.0
+        assert float(window.rewards[row, i]) == reward
+        assert bool(window.terminated[row, i]) == (step == length - 1 and episode % 2 == 0)
+    assert window.valid[row, context - 1]
+    return episode, t
+
+
+def test_every_window_is_the_slice_of_its_episode(store: EpisodeStore) -> None:
+    made = sampler(store)
+    for number in range(10):
+        window = made.batch(number)
+        assert (window.context, window.horizon) == (3, 4)
+        assert window.frames.shape == (64, 7, 3, 4, 5)
+        assert (window.frames.dtype, window.actions.dtype) == (torch.uint8, torch.float32)
+        for row in range(64):
+            check(window, row, context=3, horizon=4)
+
+
+def test_every_position_is_equally_likely(store: EpisodeStore) -> None:
+    made, seen = sampler(store, batch=2000), Counter[tuple[int, int]]()
+    for number in range(5):
+        frames = made.batch(number).frames[:, 2, :2, 0, 0].tolist()
+        seen.update((int(e) - 1, int(t)) for e, t in frames)
+    assert seen.keys() == {(e, t) for e, length in enumerate(LENGTHS) for t in range(length)}
+    expected = 10_000 / sum(LENGTHS)
+    chi_square = sum((n - expected) ** 2 / expected for n in seen.values())
+    assert chi_square < 240  # 168 positions: 167 +- 18
+
+
+@pytest.mark.parametrize("context", [1, 4])
+@pytest.mark.parametrize("horizon", [1, 9])
+def test_shapes_at_the_extremes(store: EpisodeStore, context: int, horizon: int) -> None:
+    places = [(e, t) for e, length in enumerate(LENGTHS) for t in (0, length // 2, length - 1)]
+    window = cut(store, places, context=context, horizon=horizon)
+    assert [check(window, row, context=context, horizon=horizon) for row in range(len(places))] == places
+
+
+def test_padding_has_no_action_in_a_box_either(tmp_path: Path) -> None:
+    spec = EnvSpec("box", (2, 2, 1), ActionSpec("box", (2,), (0.0, 0.0), (1.0, 1.0)))
+    store = EpisodeStore.create(tmp_path, spec, seed=0, policy="p")
+    frames = np.zeros((3, 2, 2, 1), np.uint8)
+    store.add(0, Episode(frames, np.ones((2, 2), np.float32), np.ones(2, np.float32), True, False))
+    window = cut(store, [(0, 0)], context=2, horizon=3)
+    assert window.actions[0, :, 0].tolist() == [0, 1, 1, 0]
+    assert window.rewards[0].tolist() == [0, 1, 1, 0]
+
+
+def equal(a: Window, b: Window) -> bool:
+    names = ("frames", "actions", "rewards", "terminated", "valid")
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in names)
+
+
+def test_a_batch_is_a_function_of_seed_and_number(store: EpisodeStore) -> None:
+    first = [sampler(store).batch(number) for number in range(3)]
+    again = sampler(EpisodeStore.open(store.path))
+    assert all(equal(again.batch(number), first[number]) for number in (2, 0, 1))
+    assert not equal(first[0], first[1])
+    assert not equal(first[0], sampler(store, seed=1).batch(0))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_loader_keeps_order_and_its_threads_end(store: EpisodeStore, threads: int) -> None:
+    before, made = threading.active_count(), sampler(store)
+    windows = loader(made, 5, threads=threads)
+    got = list(islice(windows, 12))
+    assert all(equal(window, made.batch(5 + i)) for i, window in enumerate(got))
+    windows.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_the_loader_passes_errors_on(store: EpisodeStore) -> None:
+    before, made = threading.active_count(), sampler(store)
+    for index in store.indices():
+        store.file(index).write_bytes(b"")
+    with pytest.raises(WorldganError, match="damaged"):
+        next(loader(made))
+    assert threading.active_count() == before
+
+
+def fill(path: Path, lengths: dict[int, int]) -> EpisodeStore:
+    made = EpisodeStore.create(path, SPEC, seed=0, policy="p")
+    for index, length in lengths.items():
+        made.add(index, make_episode(index, length))
+    return made
+
+
+def test_splits(store: EpisodeStore, tmp_path: Path) -> None:
+    assert episodes(store, "val") == [9]
+    assert episodes(store, "train") == [i for i in range(12) if i != 9]
+    assert episodes(store, "all") == list(range(12))
+    few = fill(tmp_path / "few", {0: 9, 1: 9, 2: 9})
+    assert (episodes(few, "train"), episodes(few, "val")) == ([0, 1], [2])
+    one = fill(tmp_path / "one", {4: 9})
+    assert episodes(one, "train") == episodes(one, "val") == [4]
+    window = sampler(store, "val").batch(0)
+    assert (window.frames[:, :, 0] == 10).all()
+    assert not (sampler(store, "train").batch(0).frames[:, :, 0] == 10).any()
+
+
+def test_less_than_a_window_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(WorldganError, match=r"at least 6 steps .* data set of 5") as caught:
+        sampler(fill(tmp_path / "short", {0: 5}))
+    assert "\n" not in str(caught.value)
+    sampler(fill(tmp_path / "enough", {0: 6}))
+
+
+def test_sequences_are_valid_fixed_and_distinct(store: EpisodeStore) -> None:
+    window = sequences(store, context=3, horizon=20, count=30, seed=1, split="all")
+    assert window.valid.all()
+    places = {check(window, row, context=3, horizon=20) for row in range(30)}
+    # Episodes of 22 steps or more: 2 + 19 + 9 positions.
+    assert places == {(e, t) for e in (0, 5, 10) for t in range(2, LENGTHS[e] - 19)}
+    again = sequences(store, context=3, horizon=20, count=30, seed=1, split="all")
+    assert equal(window, again)
+    assert len(sequences(store, context=3, horizon=20, count=31, seed=1, split="all").frames) == 31
+
+
+def test_sequences_fall_back_to_beginnings_then_refuse(store: EpisodeStore) -> None:
+    window = sequences(store, context=3, horizon=40, count=2, seed=1, split="all")
+    assert [check(window, row, context=3, horizon=40) for row in range(2)] == [(5, 0), (5, 0)]
+    assert window.valid[:, 2:].all()
+    with pytest.raises(WorldganError, match=r"at least 50 steps .* longest has 40"):
+        sequences(store, context=3, horizon=50, count=2, seed=1, split="all")
+    with pytest.raises(WorldganError, match=r"val split .* longest has 12"):
+        sequences(store, context=3, horizon=50, count=2, seed=1)
+
+
+@pytest.mark.parametrize("context", [1, 3])
+def test_starts(store: EpisodeStore, context: int) -> None:
+    frames, actions = starts(store, context=context, count=20, seed=0, beginnings=True)
+    assert (frames.shape, actions.shape) == ((20, context, 3, 4, 5), (20, context - 1, 50))
+    assert (frames[:, :, 1] == 0).all()
+    assert not actions.any()
+    frames, actions = starts(store, context=context, count=20, seed=0, beginnings=False)
+    assert (frames.shape, actions.shape) == ((20, context, 3, 4, 5), (20, context - 1, 50))
+    assert len(frames[:, -1, 1, 0, 0].unique()) > 5
+    if context > 1:
+        late = frames[:, 0, 1, 0, 0] > 0
+        assert torch.equal(actions.argmax(-1)[late], frames[late, :-1, 1, 0, 0].long())

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from worldgan.files import atomic_write, replacing
+
+
+def test_writing_replaces_the_whole_file_and_makes_folders(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "a.bin"
+    atomic_write(path, b"a long first version")
+    atomic_write(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    atomic_write(path, b"old")
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            assert (temporary.parent, temporary.suffix) == (tmp_path, ".png")
+            temporary.write_bytes(b"half")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_body_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a"):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,115 @@
+"""Actions as vectors: the ONLY translation between gymnasium's action spaces and the [A] floats models see."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from worldgan.errors import WorldganError
+
+Kind = Literal["discrete", "multidiscrete", "box"]
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """An action space in plain numbers, readable in JSON and comparable with ``==``.
+
+    kind: which gymnasium space it came from.
+    sizes: discrete ``(n,)``; multidiscrete one n per dimension; box ``(number of dimensions,)``.
+    low, high: bounds of a box, one per dimension; empty for the others.
+    """
+
+    kind: Kind
+    sizes: tuple[int, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """A, the length of an encoded action."""
+        return sum(self.sizes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one raw action: () for discrete, one number per dimension otherwise."""
+        if self.kind == "discrete":
+            return ()
+        return (len(self.sizes),) if self.kind == "multidiscrete" else self.sizes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype of a raw action."""
+        return np.dtype(np.float32 if self.kind == "box" else np.int64)
+
+    def encode(self, actions: NDArray[Any]) -> NDArray[np.float32]:
+        """Raw actions [..., *shape] -> vectors [..., A]: one-hot, concatenated one-hots, or a box scaled to [-1, 1].
+
+        All zeros stands for "no action was taken" and is what windows pad with.
+        Raises WorldganError for an action outside the space.
+        """
+        raw = np.asarray(actions)
+        if self.kind == "box":
+            return self._scale(raw)
+        digits = raw[..., None] if self.kind == "discrete" else raw
+        sizes = np.asarray(self.sizes)
+        if digits.shape[-1:] != sizes.shape or (digits < 0).any() or (digits >= sizes).any():
+            raise WorldganError(f"expected actions of {self}, got {raw.tolist()}")
+        hots = [np.eye(n, dtype=np.float32)[digits[..., i].astype(np.int64)] for i, n in enumerate(self.sizes)]
+        return np.concatenate(hots, axis=-1)
+
+    def decode(self, vectors: NDArray[np.float32]) -> NDArray[Any]:
+        """Vectors [..., A] -> raw actions [..., *shape]; the nearest action where a vector is not exactly one."""
+        if self.kind == "box":
+            low, high = np.asarray(self.low), np.asarray(self.high)
+            return np.asarray(low + (np.clip(vectors, -1, 1) + 1) / 2 * (high - low), np.float32)
+        parts = np.split(vectors, np.cumsum(self.sizes)[:-1], axis=-1)
+        digits = np.stack([part.argmax(-1) for part in parts], axis=-1)
+        return digits[..., 0] if self.kind == "discrete" else digits
+
+    def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Uniformly random encoded actions [*shape, A]."""
+        if self.kind == "box":
+            return rng.uniform(-1, 1, (*shape, self.size)).astype(np.float32)
+        digits = rng.integers(0, self.sizes, size=(*shape, len(self.sizes)))
+        return self.encode(digits[..., 0] if self.kind == "discrete" else digits)
+
+    def space(self) -> spaces.Space[Any]:
+        """The gymnasium space that this was read from."""
+        if self.kind == "discrete":
+            return spaces.Discrete(self.sizes[0])
+        if self.kind == "multidiscrete":
+            return spaces.MultiDiscrete(np.asarray(self.sizes))
+        return spaces.Box(np.asarray(self.low, np.float32), np.asarray(self.high, np.float32))
+
+    def __str__(self) -> str:
+        return f"{self.kind}{list(self.sizes)}"
+
+    def _scale(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        if raw.shape[-1:] != self.sizes or not np.isfinite(raw).all():
+            raise WorldganError(f"expected finite actions of {self}, got shape {raw.shape}")
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        return np.asarray((np.clip(raw, low, high) - low) / (high - low) * 2 - 1, np.float32)
+
+
+def action_spec(space: spaces.Space[Any]) -> ActionSpec:
+    """Read a gymnasium action space.
+
+    Raises WorldganError for spaces other than Discrete, MultiDiscrete and one-dimensional bounded Box.
+    """
+    if isinstance(space, spaces.Discrete) and space.start == 0:
+        return ActionSpec("discrete", (int(space.n),))
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+        return ActionSpec("multidiscrete", tuple(int(n) for n in space.nvec))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        low, high = tuple(map(float, space.low)), tuple(map(float, space.high))
+        if all(map(math.isfinite, low + high)):
+            return ActionSpec("box", space.shape, low, high)
+    raise WorldganError(
+        f"expected a Discrete (from 0), flat MultiDiscrete or bounded flat Box action space, got {space}: "
+        "wrap the env, e.g. in gymnasium.wrappers.TransformAction or RescaleAction"
+    )

@@ -1,0 +1,135 @@
+"""Configuration: frozen dataclasses read from YAML and dotted overrides; an unknown key is refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from worldgan.errors import WorldganError
+
+T = TypeVar("T")
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """A dataclass as plain dicts, lists and scalars, ready for JSON or YAML."""
+    plain = _plain(asdict(config))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -> T:
+    """Build dataclass ``cls`` from plain values, recursively; missing keys take the defaults.
+
+    where: dotted path of ``mapping``, for messages.
+    Raises WorldganError for an unknown or missing key or a value of the wrong type.
+    """
+    if not isinstance(mapping, Mapping):
+        raise WorldganError(f"expected a mapping for {where or cls.__name__}, got {mapping!r}")
+    hints = typing.get_type_hints(cls)
+    for key in mapping:
+        if key not in hints:
+            raise _unknown(f"{where}{key}", [f"{where}{name}" for name in hints])
+    values = {key: _value(hints[key], value, f"{where}{key}") for key, value in mapping.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise WorldganError(f"incomplete {where or cls.__name__}: {error}") from None
+
+
+def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ()) -> T:
+    """Read ``cls`` from a YAML file or the name of a shipped preset, then apply overrides like ``gan.codes=32``.
+
+    None starts from the defaults. Raises WorldganError for a missing file, bad YAML or a bad key.
+    """
+    mapping = _read(source) if source is not None else {}
+    for override in overrides:
+        _override(mapping, override)
+    return from_mapping(cls, mapping)
+
+
+def presets() -> list[str]:
+    """Names of the shipped presets."""
+    found = (path.name for path in resources.files("worldgan.configs").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+
+
+def _read(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if path.suffix not in {".yaml", ".yml"}:
+        if str(source) not in presets():
+            raise _unknown(str(source), presets(), what="preset")
+        text = (resources.files("worldgan.configs") / f"{source}.yaml").read_text()
+    elif path.is_file():
+        text = path.read_text()
+    else:
+        raise WorldganError(f"expected a YAML file at {path}, found none")
+    try:
+        mapping = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise WorldganError(f"expected YAML in {source}: {' '.join(str(error).split())}") from None
+    if not isinstance(mapping, dict):
+        raise WorldganError(f"expected a mapping in {source}, got {type(mapping).__name__}")
+    return mapping
+
+
+def _override(mapping: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals:
+        raise WorldganError(f"expected an override like key=value, got {override!r}")
+    *parents, key = path.split(".")
+    for parent in parents:
+        mapping = mapping.setdefault(parent, {})
+        if not isinstance(mapping, dict):
+            raise WorldganError(f"expected {parent!r} in {override!r} to name a section")
+    mapping[key] = yaml.safe_load(text)
+
+
+def _unknown(key: str, valid: Sequence[str], *, what: str = "config key") -> WorldganError:
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid) or 'none'}"
+    return WorldganError(f"unknown {what} {key!r}: {hint}")
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return from_mapping(hint, value, where=f"{where}.")
+    if origin in {types.UnionType, typing.Union}:
+        if value is None and type(None) in arguments:
+            return None
+        return _value(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) == len(value):
+            return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    elif origin is typing.Literal:
+        if value in arguments:
+            return value
+        raise _unknown(str(value), [str(a) for a in arguments], what=f"value of {where}")
+    elif hint is float and type(value) in {int, float}:
+        return float(value)
+    elif hint is Any or type(value) is hint or (origin is not None and isinstance(value, origin)):
+        return value
+    raise WorldganError(f"expected {getattr(hint, '__name__', hint)} for {where}, got {value!r}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    assert value is None or isinstance(value, bool | int | float | str), f"not plain: {value!r}"
+    return value
+
+
+def field_names(cls: type[Any]) -> list[str]:
+    """Names of the fields of a dataclass, in order."""
+    return [f.name for f in fields(cls)]

@@ -1,0 +1,261 @@
+"""Playing episodes into a store, such that the data set depends on the seed and on nothing else.
+
+Episode i is a function of (seed, i) alone: its reset seed and its random actions come from streams of that
+name. The data set is the shortest run of episodes 0, 1, 2, ... that has the wanted number of steps, whatever
+the number of envs, and however often collection was killed and taken up again. An episode that ends before an
+earlier one is put aside as ``.ahead`` and takes its place when all before it are there, so the store obeys
+this law at every moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, final
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from numpy.typing import NDArray
+
+from worldgan.actions import ActionSpec, action_spec
+from worldgan.data import codec
+from worldgan.data.store import EpisodeStore, move_file, write_file
+from worldgan.errors import WorldganError
+from worldgan.progress import Report
+from worldgan.seeding import derive, numpy_rng
+from worldgan.types import Agent, EnvSpec
+
+MakeEnv = Callable[[], gymnasium.Env[Any, Any]]
+Envs = VectorEnv[Any, Any, Any]
+
+
+@final
+class RandomPolicy:
+    """An Agent that holds each uniformly random action for 1 to ``repeat`` steps, uniformly.
+
+    Fresh noise at every step averages to standing still and never leaves the start of many games. Held
+    actions get somewhere, and as holds may be short, every action is still seen to follow every other one.
+    """
+
+    def __init__(self, actions: ActionSpec, *, repeat: int = 4, seed: int = 0) -> None:
+        self._actions, self._repeat, self._seed = actions, repeat, seed
+        self._numbers = count()
+        self._rows: list[tuple[np.random.Generator, int, NDArray[Any]]] = []
+
+    def begin(self, row: int, number: int) -> None:
+        """Let ``row`` play the random stream of episode ``number`` from its start."""
+        while len(self._rows) <= row:
+            self._rows.append((numpy_rng(self._seed, "unused"), 0, np.zeros(0)))
+        self._rows[row] = (numpy_rng(self._seed, "episode", number), 0, np.zeros(0))
+
+    def reset(self, rows: NDArray[np.bool_]) -> None:
+        """Give the rows (bool [B]) the next streams that no row has had."""
+        for row in np.flatnonzero(rows):
+            self.begin(int(row), next(self._numbers))
+
+    def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
+        """Observations [B, ...] -> raw actions [B, *ActionSpec.shape]; only B is looked at."""
+        return np.stack([self._next(row) for row in range(len(observation))]).astype(self._actions.dtype)
+
+    def _next(self, row: int) -> NDArray[Any]:
+        rng, left, action = self._rows[row]
+        if not left:
+            left = int(rng.integers(1, self._repeat, endpoint=True))
+            action = self._actions.decode(self._actions.sample((), rng))
+        self._rows[row] = (rng, left - 1, action)
+        return action
+
+
+def collect(
+    make_env: MakeEnv,
+    spec: EnvSpec,
+    out: Path,
+    *,
+    steps: int,
+    policy: Agent | None = None,
+    policy_name: str | None = None,
+    epsilon: float = 0.0,
+    repeat: int = 4,
+    num_envs: int = 8,
+    processes: bool = False,
+    max_episode_steps: int = 10_000,
+    seed: int = 0,
+    report: Report | None = None,
+) -> EpisodeStore:
+    """Make ``out`` the data set of at least ``steps`` steps, continuing or extending what is there.
+
+    policy: acts in all envs, None for RandomPolicy. Episodes are a function of the seed only if its actions
+    in a row depend on that row's episode alone.    policy_name: recorded; another one is refused later.
+    epsilon: chance per step of RandomPolicy's action instead of the policy's.    repeat: of RandomPolicy.
+    processes: one process per env, worth it for slow ones.    max_episode_steps: longer ones are truncated.
+    report: gets the steps played so far, at most ``steps`` until they are stored. Nothing is ever deleted.
+    Raises WorldganError if the env is not as ``spec`` says or ``out`` holds another data set.
+    """
+    if min(steps, num_envs, repeat, max_episode_steps) < 1 or not 0 <= epsilon <= 1:
+        raise WorldganError("expected steps, num_envs, repeat and max_episode_steps >= 1, epsilon within 0..1")
+    name = policy_name or ("random" if policy is None else type(policy).__name__)
+    description = f"{name}, epsilon {epsilon}, repeat {repeat}, at most {max_episode_steps} steps"
+    with _envs(make_env, spec, num_envs, processes) as envs:
+        store = EpisodeStore.create(out, spec, seed=seed, policy=description)
+        shelf = _Shelf(store, steps)
+        if not shelf.complete:
+            actor = _Actor(spec.actions, policy, seed=seed, epsilon=epsilon, repeat=repeat)
+            _play(envs, actor, shelf, max_episode_steps, report)
+        shelf.clear()
+        if report is not None:
+            report(shelf.steps, f"{shelf.count} episodes")
+    return store
+
+
+@final
+class _Shelf:
+    """Which episodes there are, which is to be played next, and whether there are enough."""
+
+    def __init__(self, store: EpisodeStore, steps: int) -> None:
+        self.store, self._wanted = store, steps
+        self._ahead = {int(f.stem): codec.read_header(f, store.spec).length for f in self._files()}
+        self._claims = count()
+        self.count, self.steps = 0, 0  # episodes in place, which are 0..count - 1, and their steps
+        self._advance()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the data set has the wanted steps."""
+        return self.steps >= self._wanted
+
+    def claim(self) -> int:
+        """The lowest index that nobody has played or is playing."""
+        return next(i for i in self._claims if i not in self.store and i not in self._ahead)
+
+    def progress(self, playing: int) -> int:
+        """Steps there are, with ``playing`` more in unfinished episodes; at most as many as wanted."""
+        return max(self.steps, min(self._wanted, self.steps + sum(self._ahead.values()) + playing))
+
+    def put(self, index: int, length: int, data: Callable[[], bytes]) -> None:
+        """Keep a finished episode, unless those before it that are finished already suffice."""
+        before = self.steps + sum(n for i, n in self._ahead.items() if i < index)
+        if before >= self._wanted:
+            return
+        if index == self.count:
+            self.store.add_encoded(index, data())
+        else:
+            write_file(self._file(index), data())
+            self._ahead[index] = length
+        self._advance()
+
+    def clear(self) -> None:
+        """Delete what was played beyond the last episode needed."""
+        for file in self._files():
+            file.unlink()
+
+    def _advance(self) -> None:
+        """Put episodes in place for as long as they follow without a gap and are needed."""
+        while not self.complete:
+            if self.count not in self.store:
+                if self._ahead.pop(self.count, None) is None:
+                    return
+                move_file(self._file(self.count), self.store.file(self.count))
+                self.store.adopt(self.count)
+            self.steps += self.store.length(self.count)
+            self.count += 1
+
+    def _file(self, index: int) -> Path:
+        return self.store.file(index).with_suffix(".ahead")
+
+    def _files(self) -> Iterator[Path]:
+        return (self.store.path / "episodes").glob("[0-9]*[0-9].ahead")
+
+
+@final
+class _Actor:
+    """The policy with its share of random actions, every draw from the stream of the row's episode."""
+
+    def __init__(self, actions: ActionSpec, policy: Agent | None, *, seed: int, epsilon: float, repeat: int) -> None:
+        self._policy, self._epsilon, self.seed = policy, epsilon, seed
+        self._random = RandomPolicy(actions, repeat=repeat, seed=seed)
+        self._coins: dict[int, np.random.Generator] = {}
+
+    def begin(self, numbers: dict[int, int], rows: int) -> None:
+        """Rows -> numbers of the episodes that they begin, out of ``rows`` rows."""
+        for row, number in numbers.items():
+            self._random.begin(row, number)
+            self._coins[row] = numpy_rng(self.seed, "episode", number, "epsilon")
+        if self._policy is not None:
+            self._policy.reset(np.isin(np.arange(rows), list(numbers)))
+
+    def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
+        """Observations [N, H, W, C] -> raw actions [N, *ActionSpec.shape]."""
+        if self._policy is None:
+            return self._random.act(observation)
+        actions = self._policy.act(observation)
+        if not self._epsilon:
+            return actions
+        random = self._random.act(observation)
+        coins = np.asarray([self._coins[row].random() for row in range(len(actions))]) < self._epsilon
+        return np.where(coins.reshape(-1, *[1] * (actions.ndim - 1)), random, actions)
+
+
+def _play(envs: Envs, actor: _Actor, shelf: _Shelf, limit: int, report: Report | None) -> None:
+    """Play until the shelf is complete; an env whose episode ended takes the next one.
+
+    All envs play to the end, also for episodes that turn out not to be needed: that is known only when those
+    before them are over.
+    """
+    numbers: dict[int, int] = {}
+    encoders: dict[int, codec.Encoder] = {}
+    done, observation = np.ones(envs.num_envs, np.bool_), np.zeros(0, np.uint8)
+    for turn in count():
+        if done.any():
+            if shelf.complete:
+                return
+            fresh = {int(row): shelf.claim() for row in np.flatnonzero(done)}
+            actor.begin(fresh, envs.num_envs)
+            numbers |= fresh
+            observation = _reset(envs, fresh, actor.seed)
+            encoders |= {row: codec.Encoder(shelf.store.spec, observation[row]) for row in fresh}
+        actions = actor.act(observation)
+        observation, rewards, terminated, truncated, _ = envs.step(actions)
+        for row, encoder in encoders.items():
+            encoder.step(actions[row], float(rewards[row]), observation[row])
+        truncated |= ~terminated & np.asarray([len(encoders[row]) >= limit for row in range(envs.num_envs)])
+        done = terminated | truncated
+        for row in np.flatnonzero(done).tolist():
+            ends = {"terminated": bool(terminated[row]), "truncated": bool(truncated[row])}
+            shelf.put(numbers[row], len(encoders[row]), partial(encoders[row].finish, **ends))
+        if report is not None and turn % 32 == 0:
+            playing = sum(len(encoders[row]) for row in np.flatnonzero(~done).tolist())
+            report(shelf.progress(playing), f"{shelf.count} episodes")
+
+
+def _reset(envs: Envs, numbers: dict[int, int], seed: int) -> NDArray[np.uint8]:
+    """Reset the rows that begin the given episodes -> the observations of all rows."""
+    mask = np.isin(np.arange(envs.num_envs), list(numbers))
+    seeds: list[int | None] = [None] * envs.num_envs
+    for row, number in numbers.items():
+        seeds[row] = derive(seed, "episode", number, "env") % 2**31  # several emulators take 32 bits or fewer
+    observation, _ = envs.reset(seed=seeds, options={"reset_mask": mask})  # type: ignore[arg-type]
+    return np.asarray(observation)
+
+
+@contextmanager
+def _envs(make_env: MakeEnv, spec: EnvSpec, number: int, processes: bool) -> Iterator[Envs]:
+    kind = AsyncVectorEnv if processes else SyncVectorEnv
+    envs = kind([make_env] * number, autoreset_mode=AutoresetMode.DISABLED)
+    try:
+        space = envs.single_observation_space
+        found = (space.shape, space.dtype, action_spec(envs.single_action_space))
+        if found != (spec.frame, np.dtype(np.uint8), spec.actions):
+            raise WorldganError(
+                f"expected an env with uint8 {spec.frame} frames and {spec.actions} actions, "
+                f"got {found[1]} {found[0]} and {found[2]}"
+            )
+        yield envs
+    except BaseException:
+        # Interrupted workers answer no more; waiting for a step of theirs would hang.
+        envs.close(terminate=True)
+        raise
+    envs.close()

@@ -1,0 +1,231 @@
+"""Episodes in a directory: ``dataset.json`` says what they are of, ``episodes/00000000.ep`` holds one each.
+
+Files appear whole or not at all (temporary name, fsync, rename, fsync of the directory), so a killed process
+costs the episode it was writing. Only headers, actions and rewards stay in memory, never frames.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldgan.config import from_mapping, to_mapping
+from worldgan.data import codec
+from worldgan.errors import WorldganError
+from worldgan.types import EnvSpec, Episode
+
+FORMAT = 1
+_NAME = re.compile(r"\d{8,}\.ep")
+
+
+class EpisodeStore:
+    """A data set of one env: random access to parts of episodes, by index. Safe to read from many threads.
+
+    path: its directory.    spec: what it is of.    seed, policy: how it was collected.
+    """
+
+    def __init__(self, path: Path, spec: EnvSpec, *, seed: int, policy: str) -> None:
+        """Read all headers; use ``create`` or ``open``. Raises WorldganError naming a damaged file."""
+        self.path, self.spec, self.seed, self.policy = path, spec, seed, policy
+        self._headers = {i: codec.read_header(self.file(i), spec) for i in sorted(_found(path))}
+        self._actions: dict[int, NDArray[Any]] = {}
+        self._rewards: dict[int, NDArray[np.float32]] = {}
+
+    @classmethod
+    def create(cls, path: Path, spec: EnvSpec, *, seed: int, policy: str) -> EpisodeStore:
+        """A new store, or the one already there if it has the same spec, seed and policy description.
+
+        Raises WorldganError, and changes nothing, if it has others.
+        """
+        path = Path(path)
+        wanted = {"format": FORMAT, "spec": to_mapping(spec), "seed": seed, "policy": policy}
+        if (path / "dataset.json").exists():
+            _same(path, wanted, _read_description(path))
+        elif path.exists() and not _only_leftovers(path):
+            raise WorldganError(f"expected {path} to be a data set, a new or an empty directory, and it is neither")
+        try:
+            (path / "episodes").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorldganError(f"cannot write {path}: {error.strerror}") from None
+        for leftover in [*path.glob("*.tmp"), *(path / "episodes").glob("*.tmp")]:
+            leftover.unlink(missing_ok=True)
+        if not (path / "dataset.json").exists():
+            write_file(path / "dataset.json", json.dumps(wanted, indent=2).encode())
+        return cls(path, spec, seed=seed, policy=policy)
+
+    @classmethod
+    def open(cls, path: Path) -> EpisodeStore:
+        """The store at ``path``, with at least one episode.
+
+        Raises WorldganError if there is none, or naming the file that is damaged.
+        """
+        path = Path(path)
+        if not (path / "dataset.json").is_file():
+            raise WorldganError(f"expected a data set at {path}, found no dataset.json: run collect first")
+        found = _read_description(path)
+        try:
+            spec = from_mapping(EnvSpec, found["spec"])
+            store = cls(path, spec, seed=int(found["seed"]), policy=str(found["policy"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise WorldganError(
+                f"expected the description of a data set in {path / 'dataset.json'}: {error!r}"
+            ) from None
+        if not store._headers:
+            raise WorldganError(f"expected episodes in {path}, found none: run collect first")
+        return store
+
+    def add(self, index: int, episode: Episode) -> None:
+        """Write an episode under a new index.
+
+        Raises WorldganError if it does not fit the spec, the index is taken or the disk refuses.
+        """
+        arrays = (episode.actions, episode.rewards, episode.frames[1:])
+        if len({len(array) for array in arrays}) != 1:
+            raise WorldganError(f"expected L actions, L rewards, L + 1 frames, got {[len(a) for a in arrays]}")
+        encoder = codec.Encoder(self.spec, episode.frames[0])
+        for action, reward, frame in zip(*arrays, strict=True):
+            encoder.step(action, float(reward), frame)
+        data = encoder.finish(terminated=episode.terminated, truncated=episode.truncated)
+        self.add_encoded(index, data)
+
+    def add_encoded(self, index: int, data: bytes) -> None:
+        """Write what ``codec.Encoder.finish`` returned; otherwise as ``add``."""
+        if index in self._headers or index < 0:
+            raise WorldganError(f"expected an unused index >= 0 in {self.path}, got {index}")
+        write_file(self.file(index), data)
+        self.adopt(index)
+
+    def adopt(self, index: int) -> None:
+        """Take notice of a file that appeared at ``file(index)``."""
+        self._headers[index] = codec.read_header(self.file(index), self.spec)
+
+    def file(self, index: int) -> Path:
+        """Where the episode of that index is, or would be."""
+        return self.path / "episodes" / f"{index:08d}.ep"
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._headers
+
+    def indices(self) -> list[int]:
+        """Indices of the stored episodes, ascending."""
+        return sorted(self._headers)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all episodes together."""
+        return sum(header.length for header in self._headers.values())
+
+    def length(self, index: int) -> int:
+        """L, the steps of an episode."""
+        return self._header(index).length
+
+    def terminated(self, index: int) -> bool:
+        """Whether the env ended the episode."""
+        return self._header(index).terminated
+
+    def truncated(self, index: int) -> bool:
+        """Whether something else ended it."""
+        return self._header(index).truncated
+
+    def frames(self, index: int, start: int, stop: int) -> NDArray[np.uint8]:
+        """Frames start..stop-1 of an episode, uint8 [stop - start, H, W, C]; it may be read-only.
+
+        Raises WorldganError unless 0 <= start < stop <= L + 1, or if the file is damaged.
+        """
+        header = self._header(index)
+        if not 0 <= start < stop <= header.length + 1:
+            raise WorldganError(f"expected frames within 0..{header.length + 1}, got {start}..{stop}")
+        return codec.read_frames(self.file(index), header, start, stop)
+
+    def actions(self, index: int) -> NDArray[Any]:
+        """Raw actions [L, *ActionSpec.shape], read-only, kept in memory. Raises WorldganError if damaged."""
+        if index not in self._actions:
+            self._actions[index] = codec.read_actions(self.file(index), self._header(index))
+        return self._actions[index]
+
+    def rewards(self, index: int) -> NDArray[np.float32]:
+        """Rewards float32 [L], read-only, kept in memory. Raises WorldganError if damaged."""
+        if index not in self._rewards:
+            self._rewards[index] = codec.read_rewards(self.file(index), self._header(index))
+        return self._rewards[index]
+
+    def episode(self, index: int) -> Episode:
+        """The whole episode. Raises WorldganError if damaged."""
+        frames = self.frames(index, 0, self.length(index) + 1)
+        return Episode(frames, self.actions(index), self.rewards(index), self.terminated(index), self.truncated(index))
+
+    def _header(self, index: int) -> codec.Header:
+        if index not in self._headers:
+            raise WorldganError(f"expected an episode of {self.path}, got index {index}")
+        return self._headers[index]
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Make ``path`` hold ``data``, whole or not at all, and on the disk when this returns.
+
+    Raises WorldganError if the disk refuses.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        move_file(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WorldganError(f"cannot write {path}: {error.strerror}") from None
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Rename within one directory, on the disk when this returns."""
+    source.replace(target)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _found(path: Path) -> list[int]:
+    """Indices of the files that are named like episodes; anything else in the folder is ignored."""
+    folder = path / "episodes"
+    names = (entry.name for entry in os.scandir(folder)) if folder.is_dir() else ()
+    return [int(name.removesuffix(".ep")) for name in names if _NAME.fullmatch(name)]
+
+
+def _only_leftovers(path: Path) -> bool:
+    """Whether a kill between making the directory and writing ``dataset.json`` left it like this."""
+    files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
+    return all(file.name == "dataset.json.tmp" for file in files)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    file = path / "dataset.json"
+    try:
+        found = json.loads(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise WorldganError(f"expected readable JSON in {file}: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        version = found.get("format") if isinstance(found, dict) else found
+        raise WorldganError(f"expected format {FORMAT} in {file}, got {version!r}")
+    return found
+
+
+def _same(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raise WorldganError naming the first thing that differs."""
+    pairs = {key: (found.get(key), wanted[key]) for key in ("seed", "policy")}
+    spec = found.get("spec")
+    ours = spec if isinstance(spec, dict) else {}
+    pairs = {f"spec.{key}": (ours.get(key), value) for key, value in wanted["spec"].items()} | pairs
+    for key, (expected, arrived) in pairs.items():
+        if expected != arrived:
+            raise WorldganError(
+                f"expected {key} {expected} as in the data set at {path}, got {arrived}: use another path"
+            )

@@ -1,0 +1,1 @@
+"""Measure a world model: frame metrics, open-loop rollouts, and reports."""

@@ -1,0 +1,129 @@
+"""The pieces every network here is made of: patches, conditioned residual blocks, up and down."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def patch_size(height: int, width: int) -> int:
+    """Side p of the pixel patches that become channels: the largest of 1, 2, 4 that leaves a grid of 8 or more.
+
+    Full-resolution layers are memory-bound on a CPU; on patches the arithmetic stays in the convolutions.
+    """
+    return next((p for p in (4, 2) if min(height, width) >= 8 * p), 1)
+
+
+class Patches(nn.Module):
+    """[B, C, H, W] <-> [B, C p p, h, w] where h and w are multiples of ``stride``; odd sizes are zero-padded."""
+
+    def __init__(self, height: int, width: int, stride: int = 4) -> None:
+        super().__init__()
+        self.height, self.width, self.side = height, width, patch_size(height, width)
+        unit = self.side * stride
+        self.pad = (0, -width % unit, 0, -height % unit)
+        self.grid = ((height + self.pad[3]) // self.side, (width + self.pad[1]) // self.side)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Pixels to patches."""
+        padded = F.pad(frames, self.pad) if any(self.pad) else frames
+        return F.pixel_unshuffle(padded, self.side).contiguous(memory_format=torch.channels_last)
+
+    def inverse(self, patches: Tensor) -> Tensor:
+        """Patches to pixels."""
+        return F.pixel_shuffle(patches, self.side)[..., : self.height, : self.width]
+
+
+class Block(nn.Module):
+    """Residual block: GroupNorm scaled and shifted by a condition (FiLM, Perez et al. 2018), two convolutions.
+
+    One normalisation a block: on small grids the count of operations costs as much as the arithmetic.
+    """
+
+    def __init__(self, channels: int, condition: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(channels // 16, channels, affine=False)
+        self.film = nn.Linear(condition, 2 * channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """[B, channels, h, w], [B, condition] -> [B, channels, h, w]."""
+        scale, shift = self.film(condition)[..., None, None].chunk(2, dim=1)
+        h = F.silu(torch.addcmul(shift, self.norm(x), 1 + scale))
+        return x + self.conv2(F.silu(self.conv1(h)))
+
+
+class Down(nn.Module):
+    """Halves h and w."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, h, w] -> [B, outputs, h / 2, w / 2]."""
+        return self.conv(x)
+
+
+class Up(nn.Module):
+    """Doubles h and w and adds the skip connection."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 4 * outputs, 1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """[B, inputs, h, w], [B, outputs, 2h, 2w] -> [B, outputs, 2h, 2w]."""
+        return F.pixel_shuffle(self.conv(x), 2) + skip
+
+
+class UNet(nn.Module):
+    """A block, then the same at half the resolution and a half more channels, ``levels`` deep, and back."""
+
+    def __init__(self, channels: int, condition: int, levels: int) -> None:
+        super().__init__()
+        self.before = Block(channels, condition)
+        self.down, self.up = Down(channels, 2 * channels), Up(2 * channels, channels)
+        self.below: nn.Module
+        if levels > 1:
+            self.below = UNet(2 * channels, condition, levels - 1)
+        else:
+            self.below = Block(2 * channels, condition)
+        self.after = Block(channels, condition)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """[B, channels, h, w], [B, condition] -> [B, channels, h, w]."""
+        skip = self.before(x, condition)
+        return self.after(self.up(self.below(self.down(skip), condition), skip), condition)
+
+
+class TransitionEncoder(nn.Module):
+    """Looks at a whole transition: K context frames, the next frame, its difference to the last, and actions.
+
+    Both the discriminator and the outcome head are heads on (their own copies of) this encoder.
+    """
+
+    def __init__(self, frame: tuple[int, int, int], context: int, actions: int, width: int) -> None:
+        super().__init__()
+        height, width_, channels = frame
+        self.patches = Patches(height, width_, stride=2)
+        self.actions = nn.Linear(context * actions, width)
+        self.stem = nn.Conv2d((context + 2) * channels * self.patches.side**2, width, 3, padding=1)
+        self.fine = Block(width, width)
+        self.down = Down(width, 2 * width)
+        self.coarse = Block(2 * width, width)
+
+    def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2w, h/2, w/2], [B, w]."""
+        frames, actions, next_frame = (x.to(self.stem.weight.dtype) for x in (frames, actions, next_frame))
+        seen = torch.cat([frames.flatten(1, 2), next_frame, next_frame - frames[:, -1]], dim=1)
+        condition = self.actions(actions.flatten(1))
+        h = self.fine(self.stem(self.patches(seen)), condition)
+        return self.coarse(self.down(h), condition), condition
+
+
+def twice(x: Tensor) -> Tensor:
+    """[B, ...] -> [2B, ...], the batch after itself."""
+    return torch.cat([x, x])

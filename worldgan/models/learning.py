@@ -1,0 +1,165 @@
+"""What every learner does alike: seeded initialisation, precision, the self-rollout, optimiser, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from worldgan.models.world import History
+from worldgan.pixels import to_float
+from worldgan.types import Metrics, Window
+
+M = TypeVar("M", bound=nn.Module)
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """rate: AdamW's learning rate.    warmup: steps over which it rises from 0.    clip: largest gradient norm.
+    average: decay of the averaged weights that simulate."""
+
+    rate: float = 1e-3
+    warmup: int = 100
+    clip: float = 1.0
+    average: float = 0.998
+
+
+def initialised(build: Callable[[], M], seed: int) -> M:
+    """Build a module from its own stream of randomness, in the memory layout that convolutions are fastest in."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def uses_bf16(precision: Precision) -> bool:
+    """Whether to compute in bfloat16; "auto" does where this CPU has instructions for it."""
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return precision == "bf16" or (precision == "auto" and fast)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step to learn from, B rows.
+
+    action [B, A] leads to target, float [B, C, H, W], with reward and terminated, [B]; rows that are not valid
+    [B] count for nothing.    scale: mean squared change between real frames, the error of copying the last one;
+    errors are divided by it, so that weights of losses mean the same in every env.
+    """
+
+    action: Tensor
+    target: Tensor
+    reward: Tensor
+    terminated: Tensor
+    valid: Tensor
+    scale: Tensor
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of values [B] over the valid rows; zero if none is."""
+        weight = self.valid.to(values.dtype)
+        return (values * weight).sum() / weight.sum().clamp(min=1)
+
+
+def transitions(window: Window) -> tuple[History, list[Transition]]:
+    """Where a window's rollout starts, and its T steps."""
+    frames, k = to_float(window.frames), window.context
+    scale = (frames[:, 1:] - frames[:, :-1]).square().mean().clamp(min=1e-5)
+    labels = (window.actions, window.rewards, window.terminated, window.valid)
+    steps = []
+    for i in range(k - 1, k - 1 + window.horizon):
+        action, reward, terminated, valid = (label[:, i] for label in labels)
+        steps.append(Transition(action, frames[:, i + 1], reward, terminated, valid, scale))
+    return History(frames[:, :k], window.actions[:, : k - 1]), steps
+
+
+Losses = Callable[[History, Transition], tuple[dict[str, Tensor], Tensor]]
+
+
+def learn_from_rollout(window: Window, losses: Losses, precision: Precision) -> Metrics:
+    """Gather gradients along the model's own rollout: each step starts from the frame predicted by the last.
+
+    losses: (history, transition) -> named losses, and the frame [B, C, H, W] to go on from. Gradients do not flow
+    from step to step, so memory does not grow with T, and a stochastic model can be kept on the real trajectory.
+    """
+    history, steps = transitions(window)
+    totals: dict[str, float] = {}
+    for step in steps:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=uses_bf16(precision)):
+            named, frame = losses(history, step)
+            (torch.stack(list(named.values())).sum() / len(steps)).backward()
+        for name, loss in named.items():
+            totals[name] = totals.get(name, 0.0) + float(loss.detach()) / len(steps)
+        history = history.push(step.action, frame)
+    return totals
+
+
+class Optimiser:
+    """AdamW with warm-up and gradient clipping for one module."""
+
+    def __init__(self, module: nn.Module, config: OptimiserConfig, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+        self.parameters = list(module.parameters())
+        self.config, self.steps = config, 0
+        self.adam = torch.optim.AdamW(self.parameters, config.rate, betas, weight_decay=1e-4, fused=True)
+
+    def step(self) -> float:
+        """Apply the gathered gradients and clear them; returns their norm before clipping."""
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        self.steps += 1
+        for group in self.adam.param_groups:
+            group["lr"] = self.config.rate * min(1.0, self.steps / max(1, self.config.warmup))
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and step count."""
+        return {"adam": self.adam.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of ``state_dict``."""
+        self.adam.load_state_dict(state["adam"])
+        self.steps = state["steps"]
+
+
+class Average(Generic[M]):
+    """Exponential moving average of a module's weights. Buffers are copied."""
+
+    def __init__(self, module: M, decay: float) -> None:
+        self.source, self.decay, self.steps = module, decay, 0
+        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """One step; the decay rises from nearly 0 so that early weights are forgotten."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(list(self.module.parameters()), list(self.source.parameters()), 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Averaged weights and step count."""
+        return {"module": self.module.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of ``state_dict``."""
+        self.module.load_state_dict(state["module"])
+        self.steps = state["steps"]
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient reaches the module's own parameters inside, though it flows through to its inputs."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
+
+
+def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """One index per row [B] from logits [B, N]."""
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]

@@ -1,0 +1,69 @@
+"""Reward and termination, read off a transition: the same head for every family.
+
+It judges the predicted frame, so a chance event and its reward can never disagree.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from worldgan.models.blocks import TransitionEncoder, twice
+from worldgan.types import EnvSpec
+
+BINS = 49
+"""Reward classes: symexp of -6..6 in steps of 1/4, so rewards up to about 400 either way, finest around zero."""
+
+
+class OutcomeHead(nn.Module):
+    """Transition -> reward distribution over BINS and termination logit."""
+
+    centres: Tensor
+
+    def __init__(self, spec: EnvSpec, context: int, width: int) -> None:
+        super().__init__()
+        self.encoder = TransitionEncoder(spec.frame, context, spec.actions.size, width)
+        self.mix = nn.Sequential(nn.Linear(4 * width + width, 2 * width), nn.SiLU(), nn.Linear(2 * width, BINS + 1))
+        levels = torch.linspace(-6, 6, BINS)
+        self.register_buffer("centres", levels.sign() * levels.abs().expm1(), persistent=False)
+
+    def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> logits [B, BINS], [B]."""
+        features, condition = self.encoder(frames, actions, next_frame)
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3)), condition], dim=1)
+        logits = self.mix(pooled).float()
+        return logits[:, :BINS], logits[:, BINS]
+
+    def predict(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
+        """The same -> expected reward [B], termination probability [B]."""
+        reward, terminated = self(frames, actions, next_frame)
+        return reward.softmax(-1) @ self.centres, terminated.sigmoid()
+
+    def losses(
+        self,
+        frames: Tensor,
+        actions: Tensor,
+        nexts: tuple[Tensor, Tensor],
+        reward: Tensor,
+        terminated: Tensor,
+    ) -> Tensor:
+        """Loss [B], mean over the real and the predicted next frame: both earn the real reward and termination, [B].
+
+        Cross-entropy with the two-hot reward (Hafner et al. 2023, eq. 9) plus that with termination.
+        """
+        reward_logits, end_logits = self(twice(frames), twice(actions), torch.cat(nexts))
+        target = twice(two_hot(reward, self.centres))
+        loss = -(target * reward_logits.log_softmax(-1)).sum(-1)
+        ended = twice(terminated.float())
+        loss = loss + F.binary_cross_entropy_with_logits(end_logits, ended, reduction="none")
+        return loss.view(2, -1).mean(dim=0)
+
+
+def two_hot(values: Tensor, centres: Tensor) -> Tensor:
+    """Values [B] -> weights [B, len(centres)] on the two nearest centres whose mean is the (clipped) value."""
+    clipped = values.clamp(centres[0], centres[-1])
+    above = torch.searchsorted(centres, clipped.contiguous()).clamp(1, len(centres) - 1)
+    low, high = centres[above - 1], centres[above]
+    share = ((clipped - low) / (high - low))[:, None]
+    return F.one_hot(above, len(centres)) * share + F.one_hot(above - 1, len(centres)) * (1 - share)

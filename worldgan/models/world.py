@@ -1,0 +1,105 @@
+"""The WorldModel of every family: a history of frames and actions, a predictor, and the outcome head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from worldgan.models.discriminator import Discriminator
+from worldgan.models.outcome import OutcomeHead
+from worldgan.pixels import quantise, to_float
+from worldgan.types import EnvSpec, Outcomes, Prediction
+
+
+@dataclass(frozen=True)
+class History:
+    """The last K frames, float [B, K, C, H, W] in [-1, 1], and the K - 1 actions between them, [B, K - 1, A]."""
+
+    frames: Tensor
+    actions: Tensor
+
+    @property
+    def last(self) -> Tensor:
+        """The present frame [B, C, H, W]."""
+        return self.frames[:, -1]
+
+    def then(self, action: Tensor) -> Tensor:
+        """Actions [B, K, A] including the one to be taken now, [B, A]."""
+        return torch.cat([self.actions, action[:, None]], dim=1)
+
+    def push(self, action: Tensor, frame: Tensor) -> History:
+        """The history one step on.
+
+        The frame is cut from its graph and quantised: what is fed back in training is what a simulator feeds back.
+        """
+        frames = torch.cat([self.frames[:, 1:], quantise(frame.detach())[:, None]], dim=1)
+        return History(frames, self.then(action)[:, 1:])
+
+    def index(self, rows: Tensor) -> History:
+        """The given rows, in that order."""
+        return History(self.frames[rows], self.actions[rows])
+
+
+class Predictor(Protocol):
+    """What a family adds: how the next frame is drawn. Frames are float [..., C, H, W], about [-1, 1]."""
+
+    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+        """Context [B, K, C, H, W], actions [B, K, A] -> one next frame per row [B, C, H, W]."""
+
+    def candidates(
+        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The same -> N <= count next frames [B, N, C, H, W] and their probabilities [B, N]."""
+
+
+class Networks(nn.Module):
+    """All that a trained model needs to simulate: predictor, outcome head and, in some families, a discriminator."""
+
+    def __init__(self, predictor: nn.Module, outcome: OutcomeHead, discriminator: Discriminator | None = None) -> None:
+        super().__init__()
+        self.predictor, self.outcome, self.discriminator = predictor, outcome, discriminator
+
+
+class NextFrameModel:
+    """Steps histories with a predictor. Implements ``WorldModel[History]``.
+
+    realism: also score every step with the discriminator, if there is one.
+    """
+
+    def __init__(self, spec: EnvSpec, context: int, networks: Networks, *, realism: bool = False) -> None:
+        self.spec, self.context, self.networks = spec, context, networks
+        self.predictor: Predictor = networks.predictor  # type: ignore[assignment]  # nn.Module hides its methods
+        self.discriminator = networks.discriminator if realism else None
+
+    def start(self, frames: Tensor, actions: Tensor) -> History:
+        """uint8 frames [B, K, C, H, W], encoded actions [B, K - 1, A] -> state."""
+        return History(to_float(frames), actions)
+
+    @torch.inference_mode()
+    def step(self, state: History, action: Tensor, generator: torch.Generator) -> tuple[Prediction, History]:
+        """One sampled step under encoded actions [B, A]."""
+        actions = state.then(action)
+        after = state.push(action, self.predictor.sample(state.frames, actions, generator))
+        reward, terminated = self.networks.outcome.predict(state.frames, actions, after.last)
+        realism = None
+        if self.discriminator is not None:
+            realism = self.discriminator(state.frames, actions, after.last).mean(dim=1)
+        return Prediction(after.last, reward, terminated, realism), after
+
+    @torch.inference_mode()
+    def outcomes(self, state: History, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        """At most ``count`` next steps under encoded actions [B, A], most probable first where stated."""
+        actions = state.then(action)
+        frames, probability = self.predictor.candidates(state.frames, actions, count, generator)
+        frames = quantise(frames)
+        rows = torch.arange(len(action)).repeat_interleave(frames.shape[1])
+        judged = self.networks.outcome.predict(state.frames[rows], actions[rows], frames.flatten(0, 1))
+        reward, terminated = (score.view(probability.shape) for score in judged)
+        return Outcomes(frames, probability, reward, terminated)
+
+    def index(self, state: History, rows: Tensor) -> History:
+        """The state of the given rows (int64 [any]), in that order, repeats allowed."""
+        return state.index(rows)

@@ -1,0 +1,127 @@
+"""A learned model as a gymnasium environment: N simulated envs are one batch, and the single env is one row of it.
+
+``gym.make("worldgan/Simulator-v0", model="runs/breakout-gan")`` or
+``gym.make_vec("worldgan/Simulator-v0", num_envs=64, model="runs/breakout-gan")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worldgan.errors import WorldganError
+from worldgan.pixels import Frames, to_array, to_rgb, to_tensor, to_uint8
+from worldgan.seeding import torch_rng
+from worldgan.training.checkpoint import Run
+from worldgan.types import EnvSpec, WorldModel
+
+HORIZON = 200
+"""Imagined steps after which an episode is truncated, unless told otherwise."""
+
+
+class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
+    """N simulated envs that step in one forward pass.
+
+    Observations are uint8 [N, H, W, C]. Rewards are the model's expected rewards. An env terminates with the
+    model's probability and is truncated after ``horizon`` steps. Autoreset is NEXT_STEP: the step after a done
+    ignores that env's action and returns its next start state with reward 0.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["rgb_array"],
+        "render_fps": 15,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
+
+    def __init__(
+        self,
+        model: str | Path | WorldModel[Any],
+        num_envs: int = 1,
+        *,
+        horizon: int = HORIZON,
+        beginnings: bool = True,
+        starts: tuple[Tensor, Tensor] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """model: folder of a run, or a world model, which then needs ``starts``.
+
+        beginnings: start where episodes began; otherwise anywhere in them.
+        starts: states to start from instead, uint8 [M, K, C, H, W] and encoded actions [M, K - 1, A].
+        Raises WorldganError for a folder without a usable run.
+        """
+        if isinstance(model, str | Path):
+            run = Run(model)
+            model, starts = run.model(), starts or run.starts(beginnings=beginnings)
+        if starts is None:
+            raise WorldganError("expected states to start from beside a model that is not a run's folder, got none")
+        if horizon < 1 or num_envs < 1:
+            raise WorldganError(f"expected horizon and num_envs of at least 1, got {horizon} and {num_envs}")
+        self.model, self.starts, self.horizon = model, starts, horizon
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.single_observation_space = spaces.Box(0, 255, model.spec.frame, np.uint8)
+        self.single_action_space = model.spec.actions.space()
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.generator: torch.Generator | None = None
+        self.state: Any = None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Frames, dict[str, Any]]:
+        """Start all envs. seed: one for the whole batch; of a list, all together make one.
+
+        options: ``frames``, uint8 [N, K, H, W, C] or [K, H, W, C] for all, and ``actions``, raw [N, K - 1, ...] or
+        [K - 1, ...], start from given states. Without ``actions``, none were taken.
+        """
+        if seed is not None or self.generator is None:
+            fresh = int(np.random.SeedSequence().entropy % 2**63) if seed is None else 0  # type: ignore[operator]
+            self.generator = torch_rng(fresh, "simulator", *([] if seed is None else np.atleast_1d(seed).tolist()))
+        if options and "frames" in options:
+            self.state = self.model.start(*self._given(options))
+        else:
+            self.state = self.model.start(*self._drawn(self.num_envs))
+        self._steps = np.zeros(self.num_envs, np.int64)
+        self._done = np.zeros(self.num_envs, np.bool_)
+        return self._observe(), {}
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[Frames, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Step all envs by one. Raises WorldganError for actions outside the space."""
+        assert self.generator is not None, "call reset before step"
+        encoded = torch.from_numpy(self.model.spec.actions.encode(np.asarray(actions)))
+        prediction, self.state = self.model.step(self.state, encoded, self.generator)
+        ended = torch.rand(self.num_envs, generator=self.generator) < prediction.terminated.float()
+        self._steps += 1
+        fresh = self._done
+        if fresh.any():
+            self._restart(fresh)
+        rewards = np.where(fresh, 0.0, prediction.reward.double().numpy())
+        terminated = ended.numpy() & ~fresh
+        truncated = (self._steps >= self.horizon) & ~terminated & ~fresh
+        self._done = terminated | truncated
+        return self._observe(), rewards, terminated, truncated, {}
+
+    def render(self) -> tuple[Frames, ...] | None:
+        """RGB [H, W, 3] of every env, if render_mode is "rgb_array"."""
+        return tuple(to_rgb(self._frames)) if self.render_mode == "rgb_array" else None
+
+    def _restart(self, fresh: NDArray[np.bool_]) -> None:
+        """Replace the rows of ``fresh`` by new start states."""
+        count = int(fresh.sum())
+        begun = self.model.start(*self._drawn(count))
+        joined = _Joined(self.model, self.state, begun)
+        rows = np.arange(self.num_envs)
+        rows[fresh] = self.num_envs + np.arange(count)
+        self.state = joined.index(torch.from_numpy(rows))
+        self._steps[fresh] = 0

@@ -1,0 +1,132 @@
+"""A run on disk: ``run.json`` says what it is, ``weights.safetensors`` simulates, ``state.pt`` resumes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
+
+from worldgan.config import from_mapping, to_mapping
+from worldgan.errors import WorldganError
+from worldgan.files import atomic_write, replacing
+from worldgan.models import FAMILIES
+from worldgan.models.learning import Precision, uses_bf16
+from worldgan.models.world import NextFrameModel
+from worldgan.types import EnvSpec
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What ``run.json`` holds. model: the family's config as plain values.    data: folder of the data set."""
+
+    family: str
+    spec: EnvSpec
+    model: dict[str, Any]
+    training: dict[str, Any]
+    data: str
+    format: int = FORMAT
+    progress: dict[str, float] = field(default_factory=dict)
+
+
+class Run:
+    """A folder of one training run. Every file in it is whole: written aside, then renamed."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "run.json").exists()
+
+    def write_info(self, info: RunInfo) -> None:
+        """Write ``run.json``."""
+        atomic_write(self.path / "run.json", json.dumps(to_mapping(info), indent=2).encode())
+
+    def info(self) -> RunInfo:
+        """Read ``run.json``. Raises WorldganError if there is none or it is not one."""
+        path = self.path / "run.json"
+        try:
+            mapping = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise WorldganError(f"expected a run at {self.path}, found no run.json: train one first") from None
+        except (OSError, ValueError) as error:
+            raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
+        info = from_mapping(RunInfo, mapping)
+        if info.format != FORMAT or info.family not in FAMILIES:
+            raise WorldganError(
+                f"expected format {FORMAT} and a family of {', '.join(FAMILIES)} in {path}, "
+                f"got {info.format} and {info.family!r}: it was made by another version"
+            )
+        return info
+
+    def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        """Write ``name``.safetensors."""
+        whole = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+        atomic_write(self.path / f"{name}.safetensors", dump_tensors(whole))
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Read ``name``.safetensors. Raises WorldganError if it is missing or damaged."""
+        path = self.path / f"{name}.safetensors"
+        try:
+            return parse_tensors(path.read_bytes())
+        except FileNotFoundError:
+            raise WorldganError(f"expected {path}, found none: the run has no checkpoint yet, go on training") from None
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WorldganError(f"{path} is damaged ({error}): restore it, or go on training with --resume") from None
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write all that exact resume needs."""
+        with replacing(self.path / "state.pt") as temporary:
+            torch.save(dict(state), temporary)
+
+    def state(self) -> dict[str, Any]:
+        """Read it. Only tensors and plain values are accepted. Raises WorldganError as ``tensors`` does."""
+        path = self.path / "state.pt"
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+        except FileNotFoundError:
+            raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
+        except Exception as error:  # a damaged pickle can raise almost anything
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WorldganError(f"{path} is damaged ({reason}): train again into another folder") from None
+        return state
+
+    def model(self, *, precision: Precision = "auto", realism: bool = False) -> NextFrameModel:
+        """The trained world model. Raises WorldganError if files are missing, damaged or do not fit together."""
+        info = self.info()
+        family = FAMILIES[info.family]
+        config = from_mapping(family.config, info.model, where="model.")
+        networks = family.networks(info.spec, config, 0)
+        weights = self.tensors("weights")
+        try:
+            networks.load_state_dict(weights)
+        except RuntimeError:
+            raise WorldganError(
+                f"{self.path}/weights.safetensors does not fit run.json: expected {len(networks.state_dict())} "
+                f"tensors of family {info.family}, got {len(weights)} that differ"
+            ) from None
+        networks.requires_grad_(False).eval()
+        if uses_bf16(precision):
+            networks.bfloat16()
+        return NextFrameModel(info.spec, config.backbone.context, networks, realism=realism)
+
+    def starts(self, *, beginnings: bool) -> tuple[Tensor, Tensor]:
+        """States to simulate from, kept with the run: uint8 [N, K, C, H, W] and actions [N, K - 1, A]."""
+        tensors = self.tensors("starts")
+        kind = "beginnings" if beginnings else "anywhere"
+        return tensors[f"{kind}.frames"], tensors[f"{kind}.actions"]
+
+
+def load(path: str | Path, *, precision: Precision = "auto", realism: bool = False) -> NextFrameModel:
+    """The world model trained in folder ``path``; see ``Run.model``."""
+    return Run(path).model(precision=precision, realism=realism)

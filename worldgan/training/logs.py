@@ -1,0 +1,47 @@
+"""TensorBoard: scalars, and rollouts as moving pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worldgan import pictures
+from worldgan.pixels import Frames
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class Logs:
+    """Writes into ``folder``/tensorboard."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # 0.5 s, and only training needs it
+
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def scalars(self, prefix: str, values: Mapping[str, float], step: int) -> None:
+        """Log ``prefix``/name for each value."""
+        for name, value in values.items():
+            self.writer.add_scalar(f"{prefix}/{name}", value, step)
+
+    def video(self, tag: str, rows: Mapping[str, Frames], step: int, *, fps: int = 10) -> None:
+        """Log labelled panels side by side, uint8 [T, H, W, C] each, as an animated GIF image summary.
+
+        ``SummaryWriter.add_video`` needs moviepy and fails with its version 2.
+        """
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        images: list[Image.Image] = pictures.panels(rows)
+        picture = Summary.Image(
+            encoded_image_string=pictures.gif(images, fps),
+            colorspace=3,
+            height=images[0].height,
+            width=images[0].width,
+        )
+        self.writer._get_file_writer().add_summary(  # type: ignore[no-untyped-call]Summary(value=[Summary.Value(tag=tag, image=picture)]), step)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.writer.close()

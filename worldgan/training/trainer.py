@@ -1,0 +1,230 @@
+"""The only training loop: steps, budget, logging, checkpoints, resume. It never sees a loss."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from worldgan.config import from_mapping, to_mapping
+from worldgan.data.store import EpisodeStore
+from worldgan.data.windows import WindowSampler, episodes, loader, sequences, starts
+from worldgan.errors import WorldganError
+from worldgan.models import FAMILIES
+from worldgan.pixels import Frames, to_array
+from worldgan.progress import Report
+from worldgan.rollout import copy_last, rollout
+from worldgan.seeding import derive, torch_rng
+from worldgan.training.checkpoint import Run, RunInfo
+from worldgan.training.logs import Logs
+from worldgan.types import Learner, Metrics, Window
+
+SHOWN_STEPS = 30
+"""Length of the rollouts that are logged as videos."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """steps or minutes: the budget; exactly one of them.    batch: B.
+    rollout: numbers of self-predicted steps T, each for an equal share of the budget.
+    checkpoint_minutes, log_steps, sample_minutes: how often to save, to log scalars, to log sample videos.
+    starts: simulator start states of either kind kept with the run.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    batch: int = 32
+    rollout: tuple[int, ...] = (1, 2, 4)
+    seed: int = 0
+    checkpoint_minutes: float = 2.0
+    log_steps: int = 50
+    sample_minutes: float = 2.0
+    starts: int = 64
+
+
+class Trainer:
+    """One run: a learner, its data, its folder, and how far it has come."""
+
+    def __init__(self, run: Run, info: RunInfo, store: EpisodeStore, learner: Learner) -> None:
+        self.run, self.info, self.learner = run, info, learner
+        self.config = from_mapping(TrainingConfig, info.training)
+        self.step, self.seconds = 0, 0.0
+        self.context = learner.world_model().context
+        self.sampler = WindowSampler(
+            store,
+            context=self.context,
+            horizon=max(self.config.rollout),
+            batch=self.config.batch,
+            seed=derive(self.config.seed, "data"),
+        )
+        self.store = store
+
+    @property
+    def done(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        if self.config.steps is not None:
+            return self.step / self.config.steps
+        assert self.config.minutes is not None
+        return self.seconds / (60 * self.config.minutes)
+
+    @property
+    def horizon(self) -> int:
+        """T at this point of the budget."""
+        stages = self.config.rollout
+        return stages[min(len(stages) - 1, int(self.done * len(stages)))]
+
+    def fit(self, report: Report) -> None:
+        """Train until the budget is spent; saves at intervals, at the end, and when interrupted.
+
+        report: called with the share done, 0 to 1.
+        Raises WorldganError when a metric is no longer finite; the last checkpoint then stays as it was.
+        """
+        if self.step == 0:
+            self.begin()
+        saved = sampled = self.seconds
+        with closing(loader(self.sampler, self.step)) as windows, closing(Logs(self.run.path)) as logs:
+            try:
+                while self.done < 1:
+                    metrics = self.advance(next(windows))
+                    report(min(1.0, self.done), f"step {self.step:,}  {describe(metrics)}")
+                    if self.step % self.config.log_steps == 0:
+                        logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
+                    if self.seconds - saved > 60 * self.config.checkpoint_minutes:
+                        self.save()
+                        saved = self.seconds
+                    if self.seconds - sampled > 60 * self.config.sample_minutes:
+                        self.show(logs)
+                        sampled = self.seconds
+            except KeyboardInterrupt:
+                self.save()
+                raise
+            self.save()
+            self.show(logs)
+
+    def advance(self, window: Window) -> Metrics:
+        """One update, timed. Raises WorldganError if it did not stay finite."""
+        began, horizon = time.monotonic(), self.horizon
+        metrics = self.learner.update(window.first(horizon))
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if bad:
+            kept = self.info.progress.get("step", 0)
+            raise WorldganError(
+                f"training diverged at step {self.step}: {', '.join(bad)} not finite; the checkpoint of step "
+                f"{kept:.0f} is kept: lower optimiser.rate, or train with precision=fp32"
+            )
+        self.step += 1
+        elapsed = time.monotonic() - began
+        self.seconds += elapsed
+        self.speed = self.config.batch * horizon / elapsed
+        return metrics | {"horizon": float(horizon)}
+
+    def begin(self) -> None:
+        """Write what a run has before its first checkpoint: what it is, and states to start from."""
+        found: dict[str, Tensor] = {}
+        for kind in ("beginnings", "anywhere"):
+            frames, actions = starts(
+                self.store,
+                context=self.context,
+                count=self.config.starts,
+                seed=self.config.seed,
+                beginnings=kind == "beginnings",
+            )
+            found |= {f"{kind}.frames": frames, f"{kind}.actions": actions}
+        self.run.write_tensors("starts", found)
+        self.run.write_info(self.info)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        progress = {"step": self.step, "seconds": self.seconds}
+        self.run.write_state({"learner": self.learner.state_dict(), **progress})
+        self.run.write_tensors("weights", self.learner.weights())
+        self.info = replace(self.info, progress=progress)
+        self.run.write_info(self.info)
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint, if there is one."""
+        if self.info.progress:
+            state = self.run.state()
+            self.learner.load_state_dict(state["learner"])
+            self.step, self.seconds = state["step"], state["seconds"]
+
+    def show(self, logs: Logs) -> None:
+        """Log rollouts from held-out contexts: error against copying the last frame, by horizon, and a video."""
+        steps = min(SHOWN_STEPS, max(self.store.length(i) for i in episodes(self.store, "val")))
+        held_out = sequences(self.store, context=self.context, horizon=steps, count=8, seed=0)
+        imagined = rollout(self.learner.world_model(), held_out, torch_rng(self.config.seed, "show", self.step))
+        real, still = held_out.frames[:, self.context :], copy_last(held_out).frames
+        for h in (1, 5, 15):
+            if h <= steps:
+                ratio = _error(imagined.frames, real, h) / max(_error(still, real, h), 1e-3)
+                logs.scalars("wm/val/error_to_copy_last", {f"h{h}": ratio}, self.step)
+        shown = {"real": real, self.info.family: imagined.frames}
+        logs.video("wm/val/rollout", {name: _tiled(frames[:4]) for name, frames in shown.items()}, self.step)
+
+
+def _error(frames: Tensor, real: Tensor, horizon: int) -> float:
+    difference = frames[:, horizon - 1].float() - real[:, horizon - 1].float()
+    return float(difference.square().mean())
+
+
+def _tiled(frames: Tensor) -> Frames:
+    """uint8 [N, T, C, H, W] -> [T, N H, W, C], one start below the other."""
+    return np.concatenate(list(to_array(frames)), axis=1)
+
+
+def describe(metrics: Metrics) -> str:
+    """The few numbers that a progress display has room for."""
+    shown = ("reconstruction", "discriminator", "outcome", "horizon")
+    return "  ".join(f"{name} {metrics[name]:.3g}" for name in shown if name in metrics)
+
+
+def train(
+    data: Path,
+    family: str,
+    model: Any,
+    config: TrainingConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: Report | None = None,
+) -> Run:
+    """Train ``family`` with its config ``model`` on the data set in folder ``data`` into folder ``out``.
+
+    resume: go on with the run in ``out``, if there is one, under the config it was begun with.
+    Raises WorldganError for a bad data set, if ``out`` holds a run and resume is False, or if training diverges.
+    """
+    if (config.steps is None) == (config.minutes is None):
+        raise WorldganError(f"expected either steps or minutes, got steps={config.steps}, minutes={config.minutes}")
+    store, run = EpisodeStore.open(data), Run(out)
+    if run.exists() and not resume:
+        raise WorldganError(f"{out} already holds a run: add --resume to go on with it, or choose another folder")
+    info = RunInfo(family, store.spec, to_mapping(model), to_mapping(config), str(data))
+    if run.exists():
+        info = _begun(run, info)
+    kind = FAMILIES[family]
+    learner = kind.learner(store.spec, from_mapping(kind.config, info.model, where="model."), config.seed)
+    trainer = Trainer(run, info, store, learner)
+    trainer.resume()
+    trainer.fit(report or (lambda done, note="": None))
+    return run
+
+
+def _begun(run: Run, asked: RunInfo) -> RunInfo:
+    """What a run was begun with. Only its budget may change. Raises WorldganError if anything else differs."""
+    info = run.info()
+    if info.spec != asked.spec:
+        raise WorldganError(
+            f"expected data of {info.spec.id}, {info.spec.frame}, {info.spec.actions} to go on with {run.path}, "
+            f"got {asked.spec.id}, {asked.spec.frame}, {asked.spec.actions}"
+        )
+    budget = {key: asked.training[key] for key in ("steps", "minutes")}
+    same = info.family == asked.family and info.model == asked.model
+    if not same or info.training | budget != asked.training:
+        raise WorldganError(f"expected the options that {run.path} was begun with, got others: see its run.json")
+    return replace(info, training=asked.training, data=asked.data)

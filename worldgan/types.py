@@ -1,0 +1,170 @@
+"""What flows between the rooms: episodes, windows, predictions, and the protocols that models and agents obey.
+
+Shape legend, used everywhere:
+    B batch    K context frames    T predicted steps    C H W channels, height, width
+    A length of an encoded action (``worldgan.actions``)    N samples    L steps of an episode
+Frames are uint8 [..., H, W, C] in arrays and on disk; uint8 or float (in [-1, 1]) [..., C, H, W] in tensors.
+Action i leads from frame i to frame i + 1 and earns reward i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from worldgan.actions import ActionSpec
+
+State = TypeVar("State")
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What a data set, a model and a simulator must agree on.
+
+    id: gymnasium id, or ``module:Id``.    options: keyword arguments of ``worldgan.envs.make`` beyond the id.
+    frame: (H, W, C).    actions: the action space.
+    """
+
+    id: str
+    frame: tuple[int, int, int]
+    actions: ActionSpec
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode, or the part of it that was played.
+
+    frames: uint8 [L + 1, H, W, C].    actions: raw, [L, *ActionSpec.shape].    rewards: float32 [L].
+    terminated: the env ended it.    truncated: something else did (time limit, budget).
+    """
+
+    frames: NDArray[np.uint8]
+    actions: NDArray[Any]
+    rewards: NDArray[np.float32]
+    terminated: bool
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A batch of training windows: K context frames and T more; n = K + T - 1 transitions join them.
+
+    frames: uint8 [B, K + T, C, H, W].    actions: float32 [B, n, A], zeros where no action was taken.
+    rewards: float32 [B, n].    terminated: bool [B, n].
+    valid: bool [B, n], False where a transition lies outside the episode: before its start (the first frame is
+    repeated as context) or after its end (the last frame is repeated); such transitions are never learnt from.
+    context: K.
+    """
+
+    frames: Tensor
+    actions: Tensor
+    rewards: Tensor
+    terminated: Tensor
+    valid: Tensor
+    context: int
+
+    @property
+    def horizon(self) -> int:
+        """T."""
+        return self.frames.shape[1] - self.context
+
+    def first(self, horizon: int) -> Window:
+        """The same windows with only the first ``horizon`` targets."""
+        frames, steps = self.context + horizon, self.context + horizon - 1
+        cut = {f.name: getattr(self, f.name)[:, :steps] for f in fields(self) if f.name not in {"frames", "context"}}
+        return Window(frames=self.frames[:, :frames], context=self.context, **cut)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One predicted step.
+
+    frame: float [B, C, H, W] in [-1, 1], on the 256 levels of a real frame.    reward: float [B], expected.
+    terminated: float [B], probability.    realism: float [B], the discriminator's logit, or None without one.
+    """
+
+    frame: Tensor
+    reward: Tensor
+    terminated: Tensor
+    realism: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """N things that could happen next, per row.
+
+    frames: float [B, N, C, H, W].    probability: float [B, N], summing to 1 over N; 1/N each where the family
+    only samples.    rewards, terminated: float [B, N] as in Prediction.
+    """
+
+    frames: Tensor
+    probability: Tensor
+    rewards: Tensor
+    terminated: Tensor
+
+
+class WorldModel(Protocol[State]):
+    """All that the simulator, planners and evaluation know of a model. State is opaque and explicit.
+
+    A State can be branched by ``index`` alone: rows repeated, dropped or reordered along B.
+    """
+
+    @property
+    def spec(self) -> EnvSpec:
+        """What it was trained on."""
+
+    @property
+    def context(self) -> int:
+        """K."""
+
+    def start(self, frames: Tensor, actions: Tensor) -> State:
+        """uint8 frames [B, K, C, H, W] and encoded actions [B, K - 1, A] between them -> state of B rows."""
+
+    def step(self, state: State, action: Tensor, generator: torch.Generator) -> tuple[Prediction, State]:
+        """One sampled step under encoded actions [B, A]."""
+
+    def outcomes(self, state: State, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        """At most ``count`` next steps under encoded actions [B, A], most probable first where stated."""
+
+    def index(self, state: State, rows: Tensor) -> State:
+        """The state of the given rows (int64 [any]), in that order, repeats allowed."""
+
+
+class Learner(Protocol):
+    """A predictor family in training. ``state_dict`` holds all that exact resume needs."""
+
+    def update(self, window: Window) -> Metrics:
+        """One optimisation step on ``window``; every target in it is predicted from the model's own rollout."""
+
+    def world_model(self) -> WorldModel[Any]:
+        """The model with averaged (EMA) weights, ready to simulate. It shares memory with the learner."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged weights alone: what ``Run.model`` needs to build the same world model again."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimisers, averages and counters; tensors and plain Python values only."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of ``state_dict``."""
+
+
+class Agent(Protocol):
+    """Acts in B envs at once, real or simulated. May keep memory between calls; ``reset`` clears rows of it."""
+
+    def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
+        """uint8 observations [B, H, W, C] -> raw actions [B, *ActionSpec.shape]."""
+
+    def reset(self, rows: NDArray[np.bool_]) -> None:
+        """Forget the rows (bool [B]) whose episode begins with the next observation."""
