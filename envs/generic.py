@@ -11,8 +11,8 @@ from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
 
 from worldgan.envs.frames import Looking, PixelEnv, check_size
-from worldgan.envs.suggest import unknown, unknown_id
-from worldgan.errors import WorldganError
+from worldgan.envs.suggest import unknown_id
+from worldgan.errors import WorldganError, unknown
 from worldgan.pixels import Frames
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from worldgan.envs.frames import About, PixelEnv, check_size, fit, frame_space, resized
-from worldgan.envs.suggest import extra, unknown
-from worldgan.errors import WorldganError
+from worldgan.envs.suggest import extra
+from worldgan.errors import WorldganError, unknown
 from worldgan.pixels import Frames, to_rgb
 
 GAMES = {

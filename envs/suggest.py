@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import gymnasium as gym
 
-from worldgan.errors import WorldganError
+from worldgan.errors import WorldganError, unknown
 
 # One of each family whose ids gymnasium learns only when its extra is imported.
 EXAMPLES = (
@@ -20,15 +19,6 @@ EXAMPLES = (
     "MiniGrid-DoorKey-5x5-v0",
     "CrafterReward-v1",
 )
-
-
-def unknown(what: str, name: str, valid: Iterable[str]) -> WorldganError:
-    """The error for a ``name`` that is not among ``valid``, with the nearest that is."""
-    choices = sorted(valid)
-    folded = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.4)
-    hint = f"did you mean {folded[near[0]]!r}?" if near else f"valid: {', '.join(choices) or 'none'}"
-    return WorldganError(f"unknown {what} {name!r}: {hint}")
 
 
 def unknown_id(env_id: str) -> WorldganError:

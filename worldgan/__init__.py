@@ -1,1 +1,35 @@
-"""worldgan: learn the distribution of the next frame with a GAN, step it as a gymnasium env, plan in it."""
+"""worldgan: learn the distribution of the next frame with a GAN, step it as a gymnasium env, plan in it.
+
+Importing it registers its envs with gymnasium: ``worldgan/Simulator-v0`` and the built-in ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+from worldgan import envs
+from worldgan.errors import WorldganError
+
+if TYPE_CHECKING:
+    from worldgan.types import WorldModel
+
+__all__ = ["WorldganError", "envs", "load"]
+__version__ = "0.1.0"
+
+
+def load(run: str | Path, **options: Any) -> WorldModel[Any]:
+    """The world model trained in folder ``run``; see ``worldgan.training.checkpoint.load``."""
+    from worldgan.training.checkpoint import load as load_run  # imports torch's networks only when needed
+
+    return load_run(run, **options)
+
+
+if "worldgan/Simulator-v0" not in gymnasium.registry:
+    gymnasium.register(
+        "worldgan/Simulator-v0",
+        entry_point="worldgan.simulator:SimulatedEnv",
+        vector_entry_point="worldgan.simulator:SimulatedVectorEnv",
+    )

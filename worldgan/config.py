@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from worldgan.errors import WorldganError
+from worldgan.errors import WorldganError, unknown
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -
     hints = typing.get_type_hints(cls)
     for key in mapping:
         if key not in hints:
-            raise _unknown(f"{where}{key}", [f"{where}{name}" for name in hints])
+            raise unknown("config key", f"{where}{key}", [f"{where}{name}" for name in hints])
     values = {key: _value(hints[key], value, f"{where}{key}") for key, value in mapping.items()}
     try:
         return cls(**values)
@@ -65,7 +64,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix not in {".yaml", ".yml"}:
         if str(source) not in presets():
-            raise _unknown(str(source), presets(), what="preset")
+            raise unknown("preset", str(source), presets())
         text = (resources.files("worldgan.configs") / f"{source}.yaml").read_text()
     elif path.is_file():
         text = path.read_text()
@@ -92,12 +91,6 @@ def _override(mapping: dict[str, Any], override: str) -> None:
     mapping[key] = yaml.safe_load(text)
 
 
-def _unknown(key: str, valid: Sequence[str], *, what: str = "config key") -> WorldganError:
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid) or 'none'}"
-    return WorldganError(f"unknown {what} {key!r}: {hint}")
-
-
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if is_dataclass(hint) and isinstance(hint, type):
@@ -113,7 +106,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     elif origin is typing.Literal:
         if value in arguments:
             return value
-        raise _unknown(str(value), [str(a) for a in arguments], what=f"value of {where}")
+        raise unknown(f"value of {where}", str(value), [str(a) for a in arguments])
     elif hint is float and type(value) in {int, float}:
         return float(value)
     elif hint is Any or type(value) is hint or (origin is not None and isinstance(value, origin)):
@@ -128,8 +121,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     assert value is None or isinstance(value, bool | int | float | str), f"not plain: {value!r}"
     return value
-
-
-def field_names(cls: type[Any]) -> list[str]:
-    """Names of the fields of a dataclass, in order."""
-    return [f.name for f in fields(cls)]

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -37,7 +38,7 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
     ignores that env's action and returns its next start state with reward 0.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata = {
         "render_modes": ["rgb_array"],
         "render_fps": 15,
         "autoreset_mode": AutoresetMode.NEXT_STEP,
@@ -83,9 +84,11 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         options: ``frames``, uint8 [N, K, H, W, C] or [K, H, W, C] for all, and ``actions``, raw [N, K - 1, ...] or
         [K - 1, ...], start from given states. Without ``actions``, none were taken.
         """
-        if seed is not None or self.generator is None:
-            fresh = int(np.random.SeedSequence().entropy % 2**63) if seed is None else 0  # type: ignore[operator]
-            self.generator = torch_rng(fresh, "simulator", *([] if seed is None else np.atleast_1d(seed).tolist()))
+        if seed is not None:
+            seeds = seed if isinstance(seed, Sequence) else [seed]
+            self.generator = torch_rng(0, "simulator", *map(str, seeds))
+        elif self.generator is None:
+            self.generator = torch_rng(secrets.randbits(63), "simulator")
         if options and "frames" in options:
             self.state = self.model.start(*self._given(options))
         else:
@@ -117,11 +120,71 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         return tuple(to_rgb(self._frames)) if self.render_mode == "rgb_array" else None
 
     def _restart(self, fresh: NDArray[np.bool_]) -> None:
-        """Replace the rows of ``fresh`` by new start states."""
+        """Replace the rows of ``fresh`` (bool [N]) by new start states."""
         count = int(fresh.sum())
-        begun = self.model.start(*self._drawn(count))
-        joined = _Joined(self.model, self.state, begun)
+        both = self.model.join([self.state, self.model.start(*self._drawn(count))])
         rows = np.arange(self.num_envs)
         rows[fresh] = self.num_envs + np.arange(count)
-        self.state = joined.index(torch.from_numpy(rows))
+        self.state = self.model.index(both, torch.from_numpy(rows))
         self._steps[fresh] = 0
+
+    def _drawn(self, count: int) -> tuple[Tensor, Tensor]:
+        """Random start states."""
+        rows = torch.randint(len(self.starts[0]), (count,), generator=self.generator)
+        return self.starts[0][rows], self.starts[1][rows]
+
+    def _given(self, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The start states asked for. Raises WorldganError if they do not fit the model."""
+        spec, context = self.model.spec, self.model.context
+        frames = np.asarray(options["frames"])
+        if frames.shape[-4:] != (context, *spec.frame) or frames.dtype != np.uint8:
+            raise WorldganError(
+                f"expected option frames of uint8 [{context}, {', '.join(map(str, spec.frame))}], "
+                f"got {frames.dtype} {list(frames.shape)}"
+            )
+        actions = torch.zeros(context - 1, spec.actions.size)
+        if "actions" in options:
+            actions = torch.from_numpy(spec.actions.encode(np.asarray(options["actions"])))
+        shape = (self.num_envs, context)
+        return (
+            to_tensor(np.broadcast_to(frames, (*shape, *spec.frame))),
+            actions.expand(self.num_envs, context - 1, spec.actions.size),
+        )
+
+    def _observe(self) -> Frames:
+        self._frames = to_array(to_uint8(self.model.frame(self.state)))
+        return self._frames.copy() if self.render_mode else self._frames
+
+
+class SimulatedEnv(gym.Env[Frames, Any]):
+    """One simulated env: a row of ``SimulatedVectorEnv``, whose options it takes."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
+
+    def __init__(self, model: str | Path | WorldModel[Any], *, render_mode: str | None = None, **options: Any) -> None:
+        """See ``SimulatedVectorEnv``."""
+        self.row = SimulatedVectorEnv(model, 1, render_mode=render_mode, **options)
+        self.observation_space = self.row.single_observation_space
+        self.action_space = self.row.single_action_space
+        self.render_mode = render_mode
+
+    @property
+    def world(self) -> EnvSpec:
+        """What is simulated."""
+        return self.row.model.spec
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
+        """See ``SimulatedVectorEnv.reset``."""
+        super().reset(seed=seed)
+        frames, info = self.row.reset(seed=seed, options=options)
+        return frames[0], info
+
+    def step(self, action: Any) -> tuple[Frames, float, bool, bool, dict[str, Any]]:
+        """See ``SimulatedVectorEnv.step``; after a done, reset."""
+        frames, rewards, terminated, truncated, info = self.row.step(np.asarray(action)[None])
+        return frames[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def render(self) -> Frames | None:
+        """RGB [H, W, 3], if render_mode is "rgb_array"."""
+        frames = self.row.render()
+        return None if frames is None else frames[0]

@@ -9,7 +9,7 @@ Action i leads from frame i to frame i + 1 and earns reward i.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeVar
 
@@ -117,7 +117,7 @@ class Outcomes:
 class WorldModel(Protocol[State]):
     """All that the simulator, planners and evaluation know of a model. State is opaque and explicit.
 
-    A State can be branched by ``index`` alone: rows repeated, dropped or reordered along B.
+    A State is branched by ``index`` (rows repeated, dropped or reordered along B) and merged by ``join``.
     """
 
     @property
@@ -139,6 +139,12 @@ class WorldModel(Protocol[State]):
 
     def index(self, state: State, rows: Tensor) -> State:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""
+
+    def join(self, states: Sequence[State]) -> State:
+        """One state of all rows of ``states``, in order."""
+
+    def frame(self, state: State) -> Tensor:
+        """The present frames, float [B, C, H, W] in [-1, 1]."""
 
 
 class Learner(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worldgan.models.blocks import Block, Patches, UNet
+from worldgan.models.blocks import Block, Patches, UNet, compute_dtype
 from worldgan.types import EnvSpec
 
 
@@ -43,9 +43,9 @@ class Backbone(nn.Module):
 
     def features(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now -> [B, w, h, w], [B, w]."""
-        frames, actions = frames.to(self.out.weight.dtype), actions.to(self.out.weight.dtype)
-        condition = self.actions(actions.flatten(1))
-        patches = self.stem(self.patches(frames.flatten(1, 2))) + self.position
+        dtype = compute_dtype(self.out.weight)
+        condition = self.actions(actions.flatten(1).to(dtype))
+        patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
         return self.trunk(patches, condition), condition
 
     def change(self, features: Tensor, condition: Tensor, code: Tensor) -> Tensor:

@@ -26,13 +26,21 @@ class Patches(nn.Module):
         self.grid = ((height + self.pad[3]) // self.side, (width + self.pad[1]) // self.side)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Pixels to patches."""
+        """Pixels to patches, in channels_last memory with a single copy."""
         padded = F.pad(frames, self.pad) if any(self.pad) else frames
-        return F.pixel_unshuffle(padded, self.side).contiguous(memory_format=torch.channels_last)
+        batch, channels, p = len(frames), frames.shape[1], self.side
+        cells = padded.reshape(batch, channels, self.grid[0], p, self.grid[1], p)
+        rows = cells.permute(0, 2, 4, 1, 3, 5).reshape(batch, *self.grid, channels * p * p)
+        return rows.permute(0, 3, 1, 2)
 
     def inverse(self, patches: Tensor) -> Tensor:
         """Patches to pixels."""
         return F.pixel_shuffle(patches, self.side)[..., : self.height, : self.width]
+
+
+def compute_dtype(parameter: Tensor) -> torch.dtype:
+    """What a convolution will compute in: autocast's dtype, or the dtype of its weights."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else parameter.dtype
 
 
 class Block(nn.Module):
@@ -117,10 +125,11 @@ class TransitionEncoder(nn.Module):
 
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2w, h/2, w/2], [B, w]."""
-        frames, actions, next_frame = (x.to(self.stem.weight.dtype) for x in (frames, actions, next_frame))
-        seen = torch.cat([frames.flatten(1, 2), next_frame, next_frame - frames[:, -1]], dim=1)
-        condition = self.actions(actions.flatten(1))
-        h = self.fine(self.stem(self.patches(seen)), condition)
+        dtype = compute_dtype(self.stem.weight)
+        seen = [frames.flatten(1, 2), next_frame, next_frame - frames[:, -1]]
+        condition = self.actions(actions.flatten(1).to(dtype))
+        patches = self.patches(torch.cat([x.to(dtype) for x in seen], dim=1))
+        h = self.fine(self.stem(patches), condition)
         return self.coarse(self.down(h), condition), condition
 
 

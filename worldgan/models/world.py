@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -103,3 +104,11 @@ class NextFrameModel:
     def index(self, state: History, rows: Tensor) -> History:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""
         return state.index(rows)
+
+    def join(self, states: Sequence[History]) -> History:
+        """One state of all rows of ``states``, in order."""
+        return History(torch.cat([s.frames for s in states]), torch.cat([s.actions for s in states]))
+
+    def frame(self, state: History) -> Tensor:
+        """The present frames, float [B, C, H, W] in [-1, 1]."""
+        return state.last

@@ -40,7 +40,8 @@ class Logs:
             height=images[0].height,
             width=images[0].width,
         )
-        self.writer._get_file_writer().add_summary(  # type: ignore[no-untyped-call]Summary(value=[Summary.Value(tag=tag, image=picture)]), step)
+        events = self.writer._get_file_writer()  # type: ignore[no-untyped-call]
+        events.add_summary(Summary(value=[Summary.Value(tag=tag, image=picture)]), step)
 
     def close(self) -> None:
         """Flush and close."""

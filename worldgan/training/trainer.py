@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from worldgan.config import from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import WindowSampler, episodes, loader, sequences, starts
-from worldgan.errors import WorldganError
+from worldgan.errors import WorldganError, unknown
 from worldgan.models import FAMILIES
 from worldgan.pixels import Frames, to_array
 from worldgan.progress import Report
@@ -46,6 +46,21 @@ class TrainingConfig:
     log_steps: int = 50
     sample_minutes: float = 2.0
     starts: int = 64
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a preset in ``configs/`` holds. model: the config of the family, as plain values."""
+
+    family: str = "gan"
+    model: dict[str, Any] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def model_config(self) -> Any:
+        """The family's config. Raises WorldganError for an unknown family or key."""
+        if self.family not in FAMILIES:
+            raise unknown("family", self.family, FAMILIES)
+        return from_mapping(FAMILIES[self.family].config, self.model, where="model.")
 
 
 class Trainer:
@@ -184,31 +199,22 @@ def describe(metrics: Metrics) -> str:
     return "  ".join(f"{name} {metrics[name]:.3g}" for name in shown if name in metrics)
 
 
-def train(
-    data: Path,
-    family: str,
-    model: Any,
-    config: TrainingConfig,
-    out: Path,
-    *,
-    resume: bool = False,
-    report: Report | None = None,
-) -> Run:
-    """Train ``family`` with its config ``model`` on the data set in folder ``data`` into folder ``out``.
+def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False, report: Report | None = None) -> Run:
+    """Train on the data set in folder ``data`` into folder ``out``.
 
-    resume: go on with the run in ``out``, if there is one, under the config it was begun with.
+    resume: go on with the run in ``out``, if there is one, under the options it was begun with.
     Raises WorldganError for a bad data set, if ``out`` holds a run and resume is False, or if training diverges.
     """
+    config, model = experiment.training, experiment.model_config()
     if (config.steps is None) == (config.minutes is None):
         raise WorldganError(f"expected either steps or minutes, got steps={config.steps}, minutes={config.minutes}")
     store, run = EpisodeStore.open(data), Run(out)
     if run.exists() and not resume:
         raise WorldganError(f"{out} already holds a run: add --resume to go on with it, or choose another folder")
-    info = RunInfo(family, store.spec, to_mapping(model), to_mapping(config), str(data))
+    info = RunInfo(experiment.family, store.spec, to_mapping(model), to_mapping(config), str(data))
     if run.exists():
         info = _begun(run, info)
-    kind = FAMILIES[family]
-    learner = kind.learner(store.spec, from_mapping(kind.config, info.model, where="model."), config.seed)
+    learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
     trainer = Trainer(run, info, store, learner)
     trainer.resume()
     trainer.fit(report or (lambda done, note="": None))

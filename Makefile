@@ -1,0 +1,31 @@
+# Every target makes the virtual environment first, if it is not there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench clean
+
+demo: $(READY)  ## The main job, end to end, in six minutes
+	$(BIN)/worldgan demo --out demo
+
+test: $(READY)  ## All tests
+	$(BIN)/pytest
+
+check: $(READY)  ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## Frames per second of the simulator, and what a frame costs
+	$(BIN)/python benchmarks/simulate.py
+
+# The virtual environment, with every extra that the tests use.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[atari,minatar,minigrid,crafter,control,dev]'
+	touch $@
+
+clean:  ## Remove the virtual environment and everything generated
+	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache

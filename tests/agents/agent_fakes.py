@@ -1,0 +1,172 @@
+"""Toy worlds whose best plans are known, models that know them, and a model that notes how it is used."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from fakes import MOVES, PerfectModel, advance, draw
+from torch import Tensor
+
+from worldgan import pixels
+from worldgan.actions import ActionSpec
+from worldgan.types import EnvSpec, Outcomes, Prediction
+
+ACTIONS = {
+    "discrete": ActionSpec("discrete", (5,)),
+    "multidiscrete": ActionSpec("multidiscrete", (3, 3)),
+    "box": ActionSpec("box", (2,), (-2.0, 0.0), (2.0, 8.0)),
+}
+
+
+@dataclass(frozen=True)
+class GridWorldModel:
+    """A walk within walls from (0, 0) to a goal, which pays 1 and ends the episode. State: float [B, 2].
+
+    Discrete moves one cell along an axis, the others up to one cell along both.
+    """
+
+    spec: EnvSpec
+    goal: tuple[int, int] = (3, 3)
+    context: int = 1
+
+    def start(self, frames: Tensor, actions: Tensor) -> Tensor:
+        del actions
+        return torch.stack(torch.where(frames[:, -1].amax(1) > 0)[1:], -1).float()
+
+    def moves(self, action: Tensor) -> Tensor:
+        if self.spec.actions.kind == "discrete":
+            return MOVES[action.argmax(-1)]
+        if self.spec.actions.kind == "multidiscrete":
+            return torch.stack([part.argmax(-1) - 1 for part in action.split(3, -1)], -1)
+        return action
+
+    def step(self, state: Tensor, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Tensor]:
+        del generator
+        places = (state + self.moves(action)).clamp(0, self.spec.frame[0] - 1)
+        there = ((places - torch.tensor(self.goal)).abs() < 0.5).all(-1).float()
+        return Prediction(pixels.to_float(draw(places.round().long(), self.spec)), there, there), places
+
+    def outcomes(self, state: Tensor, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        raise NotImplementedError
+
+    def index(self, state: Tensor, rows: Tensor) -> Tensor:
+        return state[rows]
+
+
+def grid(kind: str) -> GridWorldModel:
+    return GridWorldModel(EnvSpec("grid", (5, 5, 1), ACTIONS[kind]))
+
+
+@dataclass(frozen=True)
+class LotteryModel:
+    """Action 0 pays 1; action 1 pays 10 with probability 0.1 and otherwise costs 5, -3.5 on average."""
+
+    spec: EnvSpec = field(default_factory=lambda: EnvSpec("lottery", (2, 2, 1), ActionSpec("discrete", (2,))))
+    context: int = 1
+
+    def start(self, frames: Tensor, actions: Tensor) -> Tensor:
+        del actions
+        return frames[:, -1]
+
+    def step(self, state: Tensor, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Tensor]:
+        lucky = torch.rand(len(state), generator=generator) < 0.1
+        reward = torch.where(action[:, 0] > 0, 1.0, torch.where(lucky, 10.0, -5.0))
+        return Prediction(pixels.to_float(state), reward, torch.zeros(len(state))), state
+
+    def outcomes(self, state: Tensor, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        raise NotImplementedError
+
+    def index(self, state: Tensor, rows: Tensor) -> Tensor:
+        return state[rows]
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """Step t costs the squared distance of its encoded action from ``target(H)[t]``. State: the step, [B]."""
+
+    spec: EnvSpec
+    context: int = 1
+
+    def target(self, horizon: int) -> Tensor:
+        return torch.from_numpy(self.spec.actions.sample((20,), np.random.default_rng(3))[:horizon])
+
+    def start(self, frames: Tensor, actions: Tensor) -> Tensor:
+        del actions
+        return torch.zeros(len(frames), dtype=torch.long)
+
+    def step(self, state: Tensor, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Tensor]:
+        del generator
+        reward = -(action - self.target(20)[state]).square().sum(-1)
+        return Prediction(torch.zeros(len(state), 1, 2, 2), reward, torch.zeros(len(state))), state + 1
+
+    def outcomes(self, state: Tensor, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        raise NotImplementedError
+
+    def index(self, state: Tensor, rows: Tensor) -> Tensor:
+        return state[rows]
+
+
+@dataclass
+class Watched:
+    """Another model, noting what it is started with and the rows of every step."""
+
+    model: Any
+    starts: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+
+    @property
+    def spec(self) -> EnvSpec:
+        return self.model.spec
+
+    @property
+    def context(self) -> int:
+        return self.model.context
+
+    def start(self, frames: Tensor, actions: Tensor) -> Any:
+        self.starts.append((frames.clone(), actions.clone()))
+        return self.model.start(frames, actions)
+
+    def step(self, state: Any, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Any]:
+        self.steps.append(len(action))
+        return self.model.step(state, action, generator)
+
+    def outcomes(self, state: Any, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        return self.model.outcomes(state, action, count, generator)
+
+    def index(self, state: Any, rows: Tensor) -> Any:
+        return self.model.index(state, rows)
+
+
+class DotEnv(gymnasium.Env[Any, Any]):
+    """The world of ``fakes.PerfectModel`` as an env that starts at random; seeds are noted."""
+
+    def __init__(self) -> None:
+        self.world = PerfectModel().spec
+        self.observation_space = gymnasium.spaces.Box(0, 255, self.world.frame, np.uint8)
+        self.action_space = self.world.actions.space()
+        self.seeds: list[int | None] = []
+        self.closed = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed, options=options)
+        self.seeds.append(seed)
+        self.place = torch.from_numpy(self.np_random.integers(1, self.world.frame[0], (1, 2)))
+        return self.look(), {}
+
+    def step(self, action: Any) -> Any:
+        vector = torch.from_numpy(self.world.actions.encode(np.asarray(action)))[None]
+        self.place, reward, end = advance(self.place, vector, self.world)
+        return self.look(), float(reward), bool(end), False, {}
+
+    def look(self) -> Any:
+        return pixels.to_array(draw(self.place, self.world))[0]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def picture(model: Any, *places: tuple[int, int]) -> Any:
+    """uint8 [B, H, W, C] of dots at the given places."""
+    return pixels.to_array(draw(torch.tensor(places), model.spec))
