@@ -12,6 +12,7 @@ from gymnasium import spaces
 from worldgan.envs.frames import LARGEST, About, PixelEnv, check_size, frame_space
 from worldgan.envs.suggest import extra
 from worldgan.errors import unknown
+
 from worldgan.pixels import Frames
 
 IDS = ["CrafterReward-v1", "CrafterNoReward-v1"]

@@ -49,17 +49,14 @@ class ActionSpec:
     def encode(self, actions: NDArray[Any]) -> NDArray[np.float32]:
         """Raw actions [..., *shape] -> vectors [..., A]: one-hot, concatenated one-hots, or a box scaled to [-1, 1].
 
-        All zeros stands for "no action was taken" and is what windows pad with.
-        Raises WorldganError for an action outside the space.
+        All zeros stands for "no action was taken" and is what windows pad with. Numbers beyond the bounds of a box
+        are clipped to them, as most envs do. Raises WorldganError for any other action outside the space.
         """
         raw = np.asarray(actions)
         if self.kind == "box":
             return self._scale(raw)
-        digits = raw[..., None] if self.kind == "discrete" else raw
-        sizes = np.asarray(self.sizes)
-        if digits.shape[-1:] != sizes.shape or (digits < 0).any() or (digits >= sizes).any():
-            raise WorldganError(f"expected actions of {self}, got {raw.tolist()}")
-        hots = [np.eye(n, dtype=np.float32)[digits[..., i].astype(np.int64)] for i, n in enumerate(self.sizes)]
+        digits = self._digits(raw)
+        hots = [np.eye(n, dtype=np.float32)[digits[..., i]] for i, n in enumerate(self.sizes)]
         return np.concatenate(hots, axis=-1)
 
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[Any]:
@@ -89,27 +86,39 @@ class ActionSpec:
     def __str__(self) -> str:
         return f"{self.kind}{list(self.sizes)}"
 
+    def _digits(self, raw: NDArray[Any]) -> NDArray[np.int64]:
+        """Raw actions [..., *shape] -> [..., dimensions], checked. Messages name one culprit of however many."""
+        digits, sizes = raw[..., None] if self.kind == "discrete" else raw, np.asarray(self.sizes)
+        if digits.shape[-1:] != sizes.shape or (raw.size and raw.dtype.kind not in "iu"):
+            raise WorldganError(f"expected integer actions of {self}, got {raw.dtype} of shape {list(raw.shape)}")
+        outside = ((digits < 0) | (digits >= sizes)).any(-1)
+        if outside.any():
+            raise WorldganError(f"expected actions of {self}, got {raw[outside][0].tolist()}")
+        return digits.astype(np.int64)
+
     def _scale(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        if raw.shape[-1:] != self.sizes or not np.isfinite(raw).all():
-            raise WorldganError(f"expected finite actions of {self}, got shape {raw.shape}")
+        if raw.shape[-1:] != self.sizes or raw.dtype.kind not in "iuf" or not np.isfinite(raw).all():
+            raise WorldganError(f"expected finite actions of {self}, got {raw.dtype} of shape {list(raw.shape)}")
         low, high = np.asarray(self.low), np.asarray(self.high)
-        return np.asarray((np.clip(raw, low, high) - low) / (high - low) * 2 - 1, np.float32)
+        span = np.where(high > low, high - low, 1.0)  # a dimension without a choice becomes -1
+        return np.asarray((np.clip(raw, low, high) - low) / span * 2 - 1, np.float32)
 
 
 def action_spec(space: spaces.Space[Any]) -> ActionSpec:
     """Read a gymnasium action space.
 
-    Raises WorldganError for spaces other than Discrete, MultiDiscrete and one-dimensional bounded Box.
+    Raises WorldganError for spaces other than Discrete and MultiDiscrete, both from 0, and flat bounded Box.
     """
     if isinstance(space, spaces.Discrete) and space.start == 0:
         return ActionSpec("discrete", (int(space.n),))
-    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1 and not space.start.any():
         return ActionSpec("multidiscrete", tuple(int(n) for n in space.nvec))
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         low, high = tuple(map(float, space.low)), tuple(map(float, space.high))
         if all(map(math.isfinite, low + high)):
             return ActionSpec("box", space.shape, low, high)
     raise WorldganError(
-        f"expected a Discrete (from 0), flat MultiDiscrete or bounded flat Box action space, got {space}: "
+        f"expected a Discrete, flat MultiDiscrete (both from 0) or bounded flat Box action space, "
+        f"got {' '.join(str(space).split())}: "
         "wrap the env, e.g. in gymnasium.wrappers.TransformAction or RescaleAction"
     )

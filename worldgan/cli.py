@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-import yaml
 
 from worldgan import envs
+from worldgan.config import parse
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.machine import keep_memory
@@ -20,7 +20,11 @@ from worldgan.progress import console, progress
 if TYPE_CHECKING:
     from worldgan.models.world import NextFrameModel
 
-Settings = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]
+Settings = Annotated[
+    tuple[tuple[str, ...], ...],  # so that "--set a=1 b=2" and "--set a=1 --set b=2" mean the same
+    tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]"),
+    tyro.conf.UseAppendAction,
+]
 
 
 def doctor(env: str, env_args: Settings = ()) -> None:
@@ -55,12 +59,16 @@ def collect(
         epsilon: share of random actions beside a planner's.
         env_args: options of the env, such as size=64 or sticky=0.
     """
-    from worldgan.agents import PLANNERS, PlannerConfig
+    from worldgan.agents import PLANNERS, PlannerConfig, check_match
     from worldgan.data.collect import collect as play
 
     options = _options(env_args)
     spec = envs.spec(env, options)
-    agent = None if policy == "random" else PLANNERS["shooting"](_model(policy), PlannerConfig(seed=seed))
+    agent = None
+    if policy != "random":
+        world = _model(policy)
+        check_match(world.spec, spec)
+        agent = PLANNERS["shooting"](world, PlannerConfig(seed=seed))
     with progress(f"collect {env}", steps) as report:
         store = play(
             lambda: envs.make(env, **options),
@@ -103,7 +111,7 @@ def train(
     from worldgan.training.trainer import Experiment
     from worldgan.training.trainer import train as fit
 
-    experiment = load(Experiment, config, settings)
+    experiment = load(Experiment, config, [setting for group in settings for setting in group])
     experiment = replace(experiment, family=family or experiment.family)
     if minutes is not None or steps is not None:
         experiment = replace(experiment, training=replace(experiment.training, minutes=minutes, steps=steps))
@@ -139,7 +147,7 @@ def evaluate(
 
     found = [Run(path) for path in runs]
     families = [run.info().family for run in found]
-    names = families if len({*families}) == len(families) else [run.path.name for run in found]
+    names = families if len({*families}) == len(families) else [str(run.path) for run in found]
     models = {name: run.model() for name, run in zip(names, found, strict=True)}
     with progress("evaluate", len(models), unit="models") as report:
         curves = compare(
@@ -223,12 +231,15 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     run(out, seed=seed)
 
 
-def _options(settings: tuple[str, ...]) -> dict[str, Any]:
-    """("size=64",) -> {"size": 64}. Raises WorldganError for anything else."""
-    pairs = [setting.partition("=") for setting in settings]
-    if not all(equals for _, equals, _ in pairs):
-        raise WorldganError(f"expected env args like size=64, got {' '.join(settings)!r}")
-    return {key: yaml.safe_load(value) for key, _, value in pairs}
+def _options(settings: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """(("size=64",),) -> {"size": 64}. Raises WorldganError for anything else."""
+    options = {}
+    for setting in (setting for group in settings for setting in group):
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise WorldganError(f"expected env args like size=64, got {setting!r}")
+        options[key] = parse(value, repr(setting))
+    return options
 
 
 def _model(run: str | Path) -> NextFrameModel:
@@ -246,10 +257,11 @@ def main(arguments: list[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))  # so that module:Id finds a user's own env
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="worldgan", description=__doc__, args=arguments)
-    except WorldganError as error:
-        console.print(f"worldgan: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+    except (WorldganError, OSError) as error:  # OSError: a full disk, a folder that may not be written, ...
+        line = " ".join(str(error).splitlines())
+        console.print(f"worldgan: {line}", style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        console.print("worldgan: interrupted; what was finished is kept, the same command with --resume goes on")
+        console.print("worldgan: interrupted; what was finished is kept, the same command (train: --resume) goes on")
         return 130
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -60,20 +61,33 @@ def presets() -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 takes 1e-3 for text; here it is a number, as in YAML 1.2 and Python."""
+
+
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
+
+
+def parse(text: str | bytes, where: str) -> Any:
+    """The plain value that YAML ``text`` stands for. Raises WorldganError, naming ``where`` it was found."""
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: dates such as 2026-13-01
+        raise WorldganError(f"expected YAML in {where}: {' '.join(str(error).split())}") from None
+
+
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix not in {".yaml", ".yml"}:
         if str(source) not in presets():
             raise unknown("preset", str(source), presets())
-        text = (resources.files("worldgan.configs") / f"{source}.yaml").read_text()
+        text = (resources.files("worldgan.configs") / f"{source}.yaml").read_bytes()
     elif path.is_file():
-        text = path.read_text()
+        text = path.read_bytes()
     else:
         raise WorldganError(f"expected a YAML file at {path}, found none")
-    try:
-        mapping = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise WorldganError(f"expected YAML in {source}: {' '.join(str(error).split())}") from None
+    mapping = parse(text, str(source)) or {}
     if not isinstance(mapping, dict):
         raise WorldganError(f"expected a mapping in {source}, got {type(mapping).__name__}")
     return mapping
@@ -88,7 +102,7 @@ def _override(mapping: dict[str, Any], override: str) -> None:
         mapping = mapping.setdefault(parent, {})
         if not isinstance(mapping, dict):
             raise WorldganError(f"expected {parent!r} in {override!r} to name a section")
-    mapping[key] = yaml.safe_load(text)
+    mapping[key] = parse(text, repr(override))
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

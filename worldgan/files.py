@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from worldgan.errors import WorldganError
 
 
 def atomic_write(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``, which holds either its old content or all of the new, whatever happens.
 
-    Missing parent folders are made. Raises OSError as ``open`` does, and then leaves no temporary file.
+    Missing parent folders are made. Raises WorldganError if the disk refuses, and then leaves no temporary file.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
@@ -20,23 +21,30 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a fresh name beside ``path``, with its suffix, for the body to write a file to.
+    """Yield a name beside ``path``, with its suffix, for the body to write a file to.
 
     On success that file is fsynced and takes the place of ``path``; if the body raises, it is removed and
-    ``path`` stays as it was. Missing parent folders are made.
+    ``path`` stays as it was. Missing parent folders are made. Raises WorldganError if the disk refuses.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile.mkstemp: its files are readable by their owner alone, and the mode survives the rename.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
+    # Always the same name: what a kill left behind is overwritten by the next attempt.
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary, os.O_RDWR)
-        temporary.replace(path)
+        move(temporary, path)
+    except OSError as error:
+        raise WorldganError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename within one folder, on the disk when this returns. Raises OSError."""
+    source.replace(target)
     if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is journalled anyway
-        _sync(path.parent, os.O_RDONLY)
+        _sync(target.parent, os.O_RDONLY)
 
 
 def _sync(path: Path, flags: int) -> None:

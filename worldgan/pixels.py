@@ -33,13 +33,13 @@ def quantise(frames: Tensor) -> Tensor:
 
 
 def to_tensor(frames: Frames) -> Tensor:
-    """uint8 array [..., H, W, C] -> uint8 tensor [..., C, H, W], contiguous."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3)))
+    """uint8 array [..., H, W, C] -> uint8 tensor [..., C, H, W], contiguous and a copy."""
+    return torch.from_numpy(np.array(np.moveaxis(frames, -1, -3), order="C"))
 
 
 def to_array(frames: Tensor) -> Frames:
-    """uint8 tensor [..., C, H, W] -> uint8 array [..., H, W, C], contiguous."""
-    return np.ascontiguousarray(np.moveaxis(frames.cpu().numpy(), -3, -1))
+    """uint8 tensor [..., C, H, W] -> uint8 array [..., H, W, C], contiguous and a copy."""
+    return np.array(np.moveaxis(frames.cpu().numpy(), -3, -1), order="C")
 
 
 def resize(frame: Frames, height: int, width: int) -> Frames:

@@ -32,8 +32,8 @@ def progress(label: str, total: float, *, unit: str = "steps", every: float = 15
 def _bar(label: str, total: float, unit: str, every: float) -> Iterator[Report]:
     del every
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        _text("{task.description}"), BarColumn(), _text("{task.fields[rate]}"),
+        TimeElapsedColumn(), TimeRemainingColumn(), _text("{task.fields[note]}"),
     )  # fmt: skip
     with Progress(*columns, console=console) as bars:
         task = bars.add_task(label, total=total, rate="", note="")
@@ -54,9 +54,14 @@ def _lines(label: str, total: float, unit: str, every: float) -> Iterator[Report
         speed = rate(done)
         if time.monotonic() - shown >= every:
             shown = time.monotonic()
-            console.print(f"{label}: {done:,.0f} of {total:,.0f}, {speed}  {note}", highlight=False, soft_wrap=True)
+            line = f"{label}: {done:,.0f} of {total:,.0f}, {speed}  {note}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     yield report
+
+
+def _text(template: str) -> TextColumn:
+    return TextColumn(template, markup=False)  # brackets in the names of envs and files are no markup
 
 
 class _Rate:

@@ -13,7 +13,9 @@ import torch
 
 def derive(seed: int, *path: str | int) -> int:
     """A 63-bit seed for the stream named by ``path`` under ``seed``."""
-    text = "/".join(map(str, (seed, *path)))
+    # Escaped as in JSON pointers, so that ("a", "b/c") and ("a/b", "c") stay two streams.
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in (seed, *path))
+    text = "/".join(parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 

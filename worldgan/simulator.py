@@ -83,9 +83,10 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
 
         options: ``frames``, uint8 [N, K, H, W, C] or [K, H, W, C] for all, and ``actions``, raw [N, K - 1, ...] or
         [K - 1, ...], start from given states. Without ``actions``, none were taken.
+        Raises WorldganError for states that do not fit the model.
         """
-        if seed is not None:
-            seeds = seed if isinstance(seed, Sequence) else [seed]
+        seeds = list(seed) if isinstance(seed, Sequence) else [seed]
+        if any(each is not None for each in seeds):
             self.generator = torch_rng(0, "simulator", *map(str, seeds))
         elif self.generator is None:
             self.generator = torch_rng(secrets.randbits(63), "simulator")
@@ -100,9 +101,10 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[Frames, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Step all envs by one. Raises WorldganError for actions outside the space."""
-        assert self.generator is not None, "call reset before step"
-        encoded = torch.from_numpy(self.model.spec.actions.encode(np.asarray(actions)))
+        """Step all envs by one. Raises WorldganError for actions outside the space, or before the first reset."""
+        if self.generator is None:
+            raise WorldganError("expected reset() before step()")
+        encoded = self._encoded(np.asarray(actions))
         prediction, self.state = self.model.step(self.state, encoded, self.generator)
         ended = torch.rand(self.num_envs, generator=self.generator) < prediction.terminated.float()
         self._steps += 1
@@ -118,6 +120,16 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
     def render(self) -> tuple[Frames, ...] | None:
         """RGB [H, W, 3] of every env, if render_mode is "rgb_array"."""
         return tuple(to_rgb(self._frames)) if self.render_mode == "rgb_array" else None
+
+    def _encoded(self, actions: NDArray[Any]) -> Tensor:
+        """Raw actions [N, ...] -> [N, A], zeros in the rows that are about to start afresh."""
+        spec = self.model.spec.actions
+        if actions.shape != (self.num_envs, *spec.shape):
+            expected = [self.num_envs, *spec.shape]
+            raise WorldganError(f"expected actions of {spec} and shape {expected}, got shape {list(actions.shape)}")
+        encoded = np.zeros((self.num_envs, spec.size), np.float32)
+        encoded[~self._done] = spec.encode(actions[~self._done])
+        return torch.from_numpy(encoded)
 
     def _restart(self, fresh: NDArray[np.bool_]) -> None:
         """Replace the rows of ``fresh`` (bool [N]) by new start states."""
@@ -136,20 +148,21 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
     def _given(self, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The start states asked for. Raises WorldganError if they do not fit the model."""
         spec, context = self.model.spec, self.model.context
-        frames = np.asarray(options["frames"])
-        if frames.shape[-4:] != (context, *spec.frame) or frames.dtype != np.uint8:
-            raise WorldganError(
-                f"expected option frames of uint8 [{context}, {', '.join(map(str, spec.frame))}], "
-                f"got {frames.dtype} {list(frames.shape)}"
-            )
-        actions = torch.zeros(context - 1, spec.actions.size)
+        frames = self._fitting("frames", np.asarray(options["frames"]), (context, *spec.frame))
+        if frames.dtype != np.uint8:
+            raise WorldganError(f"expected option frames of uint8, got {frames.dtype}")
+        actions = torch.zeros(self.num_envs, context - 1, spec.actions.size)
         if "actions" in options:
-            actions = torch.from_numpy(spec.actions.encode(np.asarray(options["actions"])))
-        shape = (self.num_envs, context)
-        return (
-            to_tensor(np.broadcast_to(frames, (*shape, *spec.frame))),
-            actions.expand(self.num_envs, context - 1, spec.actions.size),
-        )
+            raw = self._fitting("actions", np.asarray(options["actions"]), (context - 1, *spec.actions.shape))
+            actions = torch.from_numpy(spec.actions.encode(raw))
+        return to_tensor(frames), actions
+
+    def _fitting(self, name: str, given: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """``given``, of ``shape`` or [N, *shape] -> [N, *shape]."""
+        if given.shape not in {shape, (self.num_envs, *shape)}:
+            expected = f"{list(shape)}, or {self.num_envs} of them"
+            raise WorldganError(f"expected option {name} of shape {expected}, got {list(given.shape)}")
+        return np.broadcast_to(given, (self.num_envs, *shape))
 
     def _observe(self) -> Frames:
         self._frames = to_array(to_uint8(self.model.frame(self.state)))

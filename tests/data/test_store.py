@@ -91,7 +91,7 @@ def test_an_episode_of_another_env_is_refused(store: EpisodeStore, tmp_path: Pat
 
 
 def test_leftovers_are_ignored_and_cleared_when_writing(store: EpisodeStore) -> None:
-    leftover = store.path / "episodes" / "00000099.ep.tmp"
+    leftover = store.path / "episodes" / ".00000099.tmp.ep"
     leftover.write_bytes(b"half")
     (store.path / "episodes" / "notes.txt").write_text("mine")
     assert len(EpisodeStore.open(store.path).indices()) == len(LENGTHS)

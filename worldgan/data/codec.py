@@ -158,8 +158,6 @@ def damaged(path: Path, why: str) -> WorldganError:
 def _checked(actions: list[Any], spec: ActionSpec) -> NDArray[Any]:
     raw = np.asarray(actions)
     spec.encode(raw)  # refuses what lies outside the space
-    if spec.kind != "box" and raw.dtype.kind not in "iu":
-        raise WorldganError(f"expected integer actions of {spec}, got {raw.dtype}")
     return raw.astype(spec.dtype.newbyteorder("<"))
 
 

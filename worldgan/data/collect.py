@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from worldgan.actions import ActionSpec, action_spec
 from worldgan.data import codec
-from worldgan.data.store import EpisodeStore, move_file, write_file
+from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
+from worldgan.files import atomic_write, move
 from worldgan.progress import Report
 from worldgan.seeding import derive, numpy_rng
 from worldgan.types import Agent, EnvSpec
@@ -143,7 +144,7 @@ class _Shelf:
         if index == self.count:
             self.store.add_encoded(index, data())
         else:
-            write_file(self._file(index), data())
+            atomic_write(self._file(index), data())
             self._ahead[index] = length
         self._advance()
 
@@ -158,7 +159,7 @@ class _Shelf:
             if self.count not in self.store:
                 if self._ahead.pop(self.count, None) is None:
                     return
-                move_file(self._file(self.count), self.store.file(self.count))
+                move(self._file(self.count), self.store.file(self.count))
                 self.store.adopt(self.count)
             self.steps += self.store.length(self.count)
             self.count += 1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from worldgan.config import from_mapping, to_mapping
 from worldgan.data import codec
 from worldgan.errors import WorldganError
+from worldgan.files import atomic_write
 from worldgan.types import EnvSpec, Episode
 
 FORMAT = 1
@@ -53,10 +54,10 @@ class EpisodeStore:
             (path / "episodes").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorldganError(f"cannot write {path}: {error.strerror}") from None
-        for leftover in [*path.glob("*.tmp"), *(path / "episodes").glob("*.tmp")]:
+        for leftover in (path / "episodes").glob(".*.tmp.*"):  # of a kill; episodes have other names
             leftover.unlink(missing_ok=True)
         if not (path / "dataset.json").exists():
-            write_file(path / "dataset.json", json.dumps(wanted, indent=2).encode())
+            atomic_write(path / "dataset.json", json.dumps(wanted, indent=2).encode())
         return cls(path, spec, seed=seed, policy=policy)
 
     @classmethod
@@ -98,7 +99,7 @@ class EpisodeStore:
         """Write what ``codec.Encoder.finish`` returned; otherwise as ``add``."""
         if index in self._headers or index < 0:
             raise WorldganError(f"expected an unused index >= 0 in {self.path}, got {index}")
-        write_file(self.file(index), data)
+        atomic_write(self.file(index), data)
         self.adopt(index)
 
     def adopt(self, index: int) -> None:
@@ -166,33 +167,6 @@ class EpisodeStore:
         return self._headers[index]
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Make ``path`` hold ``data``, whole or not at all, and on the disk when this returns.
-
-    Raises WorldganError if the disk refuses.
-    """
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        move_file(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise WorldganError(f"cannot write {path}: {error.strerror}") from None
-
-
-def move_file(source: Path, target: Path) -> None:
-    """Rename within one directory, on the disk when this returns."""
-    source.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 def _found(path: Path) -> list[int]:
     """Indices of the files that are named like episodes; anything else in the folder is ignored."""
     folder = path / "episodes"
@@ -203,7 +177,7 @@ def _found(path: Path) -> list[int]:
 def _only_leftovers(path: Path) -> bool:
     """Whether a kill between making the directory and writing ``dataset.json`` left it like this."""
     files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
-    return all(file.name == "dataset.json.tmp" for file in files)
+    return all(file.name == ".dataset.tmp.json" for file in files)
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -38,8 +38,10 @@ def compare(
     rollout.gif into ``out``.
 
     samples: rollouts per model, of which metrics "best of N" take the nearest. Copying the last frame is added
-    as the baseline every model has to beat. Raises WorldganError if a model was trained on other frames.
+    as the baseline every model has to beat. Raises WorldganError if a model was trained on other frames or actions.
     """
+    if min(horizon, windows, samples) < 1:
+        raise WorldganError(f"expected horizon, windows and samples >= 1, got {horizon}, {windows}, {samples}")
     context = {model.context for model in models.values()}
     if len(context) != 1:
         raise WorldganError(f"expected models of one context length to compare, got {sorted(context)}")

@@ -34,7 +34,7 @@ class Backbone(nn.Module):
         pixels = channels * self.patches.side**2
         self.actions = nn.Sequential(nn.Linear(config.context * spec.actions.size, w), nn.SiLU(), nn.Linear(w, w))
         self.position = nn.Parameter(torch.zeros(1, w, *self.patches.grid))
-        self.stem = nn.Conv2d(config.context * pixels, w, 3, padding=1)
+        self.stem = nn.Conv2d(config.context * pixels, w, 1)
         self.trunk = UNet(w, w, levels=2 if min(self.patches.grid) >= 16 else 1)
         self.codes = nn.Embedding(codes, w)
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])

@@ -118,7 +118,7 @@ class TransitionEncoder(nn.Module):
         height, width_, channels = frame
         self.patches = Patches(height, width_, stride=2)
         self.actions = nn.Linear(context * actions, width)
-        self.stem = nn.Conv2d((context + 2) * channels * self.patches.side**2, width, 3, padding=1)
+        self.stem = nn.Conv2d((context + 2) * channels * self.patches.side**2, width, 1)
         self.fine = Block(width, width)
         self.down = Down(width, 2 * width)
         self.coarse = Block(2 * width, width)

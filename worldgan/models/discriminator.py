@@ -1,4 +1,4 @@
-"""The discriminator: is this next frame, after this context and action, a real one? One logit per region."""
+"""The discriminator: is this next frame, after this context and action, a real one?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from worldgan.types import EnvSpec
 
 
 class Discriminator(nn.Module):
-    """Conditional patch discriminator (Isola et al. 2017) with action projection (Miyato & Koyama 2018).
+    """Conditional discriminator with action projection (Miyato & Koyama 2018).
 
-    It sees the context, so a frame that is sharp but does not follow is as unreal as a blurred one.
+    It sees the context, so a frame that is sharp but does not follow is as unreal as a blurred one. Each region
+    votes and the votes are summed: averaged over regions, the one where something moved would not count.
     """
 
     def __init__(self, spec: EnvSpec, context: int, width: int) -> None:
@@ -21,7 +22,7 @@ class Discriminator(nn.Module):
         self.project = nn.Linear(width, 2 * width)
 
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
-        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> logits [B, regions]."""
+        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> logit [B]."""
         features, condition = self.encoder(frames, actions, next_frame)
         projected = (features * self.project(condition)[..., None, None]).mean(dim=1, keepdim=True)
-        return (self.logit(features) + projected).float().flatten(1)
+        return (self.logit(features) + projected).float().sum((1, 2, 3))

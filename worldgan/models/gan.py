@@ -42,7 +42,7 @@ from worldgan.types import EnvSpec, Metrics, Window
 class GanConfig:
     """Reconstruction error is measured in units of copying the last frame and has weight 1.
 
-    codes: how many chance codes.    prior: weight of the prior's cross-entropy.
+    critic: of the discriminator.    codes: how many chance codes.    prior: weight of the prior's cross-entropy.
     explore: updates over which the choice of code anneals from random to best, so that none is left behind.
     objective: a key of OBJECTIVES.    adversarial: weight of the generator's adversarial loss, reached between
     ``warmup`` and twice as many updates.    penalty: weight of the discriminator's slope penalty.
@@ -51,14 +51,15 @@ class GanConfig:
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    critic: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(rate=3e-4))
     precision: Precision = "auto"
     codes: int = 8
     prior: float = 0.1
     explore: int = 400
     objective: str = "hinge"
-    adversarial: float = 0.02
+    adversarial: float = 0.05
     warmup: int = 500
-    penalty: float = 10.0
+    penalty: float = 1.0
     critic_width: int = 48
     outcome_width: int = 32
 
@@ -128,7 +129,7 @@ class GanLearner:
         self.optimisers = {
             "generator": Optimiser(self.generator, config.optimiser),
             "outcome": Optimiser(self.networks.outcome, config.optimiser),
-            "discriminator": Optimiser(self.discriminator, config.optimiser, betas=(0.5, 0.99)),
+            "discriminator": Optimiser(self.discriminator, config.critic, betas=(0.5, 0.99)),
         }
         self.objective = OBJECTIVES[config.objective]
         self.rng, self.updates = torch_rng(seed, "learner"), 0

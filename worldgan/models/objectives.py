@@ -1,4 +1,4 @@
-"""Adversarial losses as pure functions of logits [B, ...]; larger logits mean "more real". Each returns [B]."""
+"""Adversarial losses as pure functions of logits [B]; larger means "more real". Each returns losses [B]."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Objective(NamedTuple):
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Lim & Ye 2017, eq. 4; Miyato et al. 2018, eq. 16."""
-    return _rows(F.relu(1 - real) + F.relu(1 + fake))
+    return F.relu(1 - real) + F.relu(1 + fake)
 
 
 def hinge_generator(real: Tensor, fake: Tensor) -> Tensor:
     """Miyato et al. 2018, eq. 17."""
     del real
-    return _rows(-fake)
+    return -fake
 
 
 def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Paired by context: a real frame should look more real than the fake after the same context (RpGAN,
     Jolicoeur-Martineau 2019)."""
-    return _rows(F.softplus(fake - real))
+    return F.softplus(fake - real)
 
 
 def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
     """The mirror image of ``relativistic_discriminator``."""
-    return _rows(F.softplus(real - fake))
+    return F.softplus(real - fake)
 
 
 def slope_penalty(
@@ -48,21 +48,16 @@ def slope_penalty(
     generator: torch.Generator,
     nudge: float = 0.01,
 ) -> Tensor:
-    """Half the squared slope of a discriminator's mean logit -> [B]: R1 and R2 (Mescheder et al. 2018) without
+    """Half the squared slope of a discriminator's logit -> [B]: R1 and R2 (Mescheder et al. 2018) without
     double backward. The expected square of a finite difference along Gaussian noise is the squared gradient.
 
-    judge: frames [B, ...] -> logits [B, regions].    logits: ``judge(frames)``, already computed.
+    judge: frames [B, ...] -> logits [B].    logits: ``judge(frames)``, already computed.
     """
     noise = torch.randn(frames.shape, generator=generator)
-    moved = judge(frames + nudge * noise).flatten(1).mean(dim=1)
-    return ((moved - logits.flatten(1).mean(dim=1)) / nudge).square() / 2
+    return ((judge(frames + nudge * noise) - logits) / nudge).square() / 2
 
 
 OBJECTIVES: dict[str, Objective] = {
     "hinge": Objective(hinge_discriminator, hinge_generator),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator),
 }
-
-
-def _rows(loss: Tensor) -> Tensor:
-    return loss.flatten(1).mean(dim=1)

@@ -19,14 +19,12 @@ BINS = 49
 class OutcomeHead(nn.Module):
     """Transition -> reward distribution over BINS and termination logit."""
 
-    centres: Tensor
-
     def __init__(self, spec: EnvSpec, context: int, width: int) -> None:
         super().__init__()
         self.encoder = TransitionEncoder(spec.frame, context, spec.actions.size, width)
         self.mix = nn.Sequential(nn.Linear(4 * width + width, 2 * width), nn.SiLU(), nn.Linear(2 * width, BINS + 1))
         levels = torch.linspace(-6, 6, BINS)
-        self.register_buffer("centres", levels.sign() * levels.abs().expm1(), persistent=False)
+        self.centres = levels.sign() * levels.abs().expm1()  # no buffer: it must stay float32 beside bf16 weights
 
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> logits [B, BINS], [B]."""

@@ -87,7 +87,7 @@ class NextFrameModel:
         reward, terminated = self.networks.outcome.predict(state.frames, actions, after.last)
         realism = None
         if self.discriminator is not None:
-            realism = self.discriminator(state.frames, actions, after.last).mean(dim=1)
+            realism = self.discriminator(state.frames, actions, after.last)
         return Prediction(after.last, reward, terminated, realism), after
 
     @torch.inference_mode()

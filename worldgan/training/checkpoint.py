@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,28 +63,36 @@ class Run:
             raise WorldganError(f"expected a run at {self.path}, found no run.json: train one first") from None
         except (OSError, ValueError) as error:
             raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
-        info = from_mapping(RunInfo, mapping)
-        if info.format != FORMAT or info.family not in FAMILIES:
+        found = mapping if isinstance(mapping, dict) else {}
+        if found.get("format") != FORMAT or found.get("family") not in list(FAMILIES):
             raise WorldganError(
-                f"expected format {FORMAT} and a family of {', '.join(FAMILIES)} in {path}, "
-                f"got {info.format} and {info.family!r}: it was made by another version"
+                f"expected format {FORMAT} and a family of {', '.join(FAMILIES)} in {path}, got "
+                f"{found.get('format')} and {found.get('family')!r}: it is of another version, or no run's"
             )
-        return info
+        try:
+            return from_mapping(RunInfo, found)
+        except WorldganError as error:
+            raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write ``name``.safetensors."""
+        """Write ``name``.safetensors, with a checksum in its header: the format itself has none."""
         whole = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
-        atomic_write(self.path / f"{name}.safetensors", dump_tensors(whole))
+        data = dump_tensors(whole, metadata={"crc32": _checksum(whole)})
+        atomic_write(self.path / f"{name}.safetensors", data)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Read ``name``.safetensors. Raises WorldganError if it is missing or damaged."""
         path = self.path / f"{name}.safetensors"
         try:
-            return parse_tensors(path.read_bytes())
+            data = path.read_bytes()
+            tensors = parse_tensors(data)
+            if _claimed_checksum(data) not in {None, _checksum(tensors)}:
+                raise ValueError("checksum")
         except FileNotFoundError:
             raise WorldganError(f"expected {path}, found none: the run has no checkpoint yet, go on training") from None
         except (SafetensorError, OSError, ValueError) as error:
             raise WorldganError(f"{path} is damaged ({error}): restore it, or go on training with --resume") from None
+        return tensors
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write all that exact resume needs."""
@@ -93,6 +103,10 @@ class Run:
         """Read it. Only tensors and plain values are accepted. Raises WorldganError as ``tensors`` does."""
         path = self.path / "state.pt"
         try:
+            with zipfile.ZipFile(path) as archive:  # torch reads past wrong checksums
+                wrong = archive.testzip()
+            if wrong is not None:
+                raise ValueError(f"checksum of {wrong}")
             state: dict[str, Any] = torch.load(path, weights_only=True)
         except FileNotFoundError:
             raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
@@ -122,9 +136,26 @@ class Run:
 
     def starts(self, *, beginnings: bool) -> tuple[Tensor, Tensor]:
         """States to simulate from, kept with the run: uint8 [N, K, C, H, W] and actions [N, K - 1, A]."""
-        tensors = self.tensors("starts")
-        kind = "beginnings" if beginnings else "anywhere"
+        tensors, kind = self.tensors("starts"), "beginnings" if beginnings else "anywhere"
+        if not {f"{kind}.frames", f"{kind}.actions"} <= tensors.keys():
+            raise WorldganError(f"expected start states in {self.path}/starts.safetensors, got {sorted(tensors)[:4]}")
         return tensors[f"{kind}.frames"], tensors[f"{kind}.actions"]
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Of names, types, shapes and values."""
+    crc = 0
+    for name, tensor in sorted(tensors.items()):
+        crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
+        crc = zlib.crc32(tensor.contiguous().flatten().view(torch.uint8).numpy().data, crc)
+    return f"{crc:08x}"
+
+
+def _claimed_checksum(data: bytes) -> str | None:
+    """What the header of a well-formed safetensors file says; None if another program wrote it."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    claimed: str | None = header.get("__metadata__", {}).get("crc32")
+    return claimed
 
 
 def load(path: str | Path, *, precision: Precision = "auto", realism: bool = False) -> NextFrameModel:

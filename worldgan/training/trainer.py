@@ -22,6 +22,7 @@ from worldgan.progress import Report
 from worldgan.rollout import copy_last, rollout
 from worldgan.seeding import derive, torch_rng
 from worldgan.training.checkpoint import Run, RunInfo
+from worldgan.training.interrupt import deferred
 from worldgan.training.logs import Logs
 from worldgan.types import Learner, Metrics, Window
 
@@ -46,6 +47,20 @@ class TrainingConfig:
     log_steps: int = 50
     sample_minutes: float = 2.0
     starts: int = 64
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError for a value that training cannot work with."""
+        self._check("steps", self.steps is None or self.steps >= 1, "at least 1")
+        self._check("minutes", self.minutes is None or self.minutes > 0, "above 0")
+        for name in ("batch", "log_steps", "starts"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        self._check("rollout", bool(self.rollout) and min(self.rollout) >= 1, "a list of numbers of at least 1")
+        for name in ("checkpoint_minutes", "sample_minutes"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+
+    def _check(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise WorldganError(f"expected training.{name} of {expected}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,9 @@ class Trainer:
         with closing(loader(self.sampler, self.step)) as windows, closing(Logs(self.run.path)) as logs:
             try:
                 while self.done < 1:
-                    metrics = self.advance(next(windows))
+                    window = next(windows)
+                    with deferred():
+                        metrics = self.advance(window)
                     report(min(1.0, self.done), f"step {self.step:,}  {describe(metrics)}")
                     if self.step % self.config.log_steps == 0:
                         logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
@@ -163,11 +180,17 @@ class Trainer:
         self.run.write_info(self.info)
 
     def resume(self) -> None:
-        """Go back to the last checkpoint, if there is one."""
-        if self.info.progress:
-            state = self.run.state()
+        """Go back to the last checkpoint, if there is one. Raises WorldganError if it is damaged or another run's."""
+        if not self.info.progress:
+            return
+        state = self.run.state()
+        try:
             self.learner.load_state_dict(state["learner"])
-            self.step, self.seconds = state["step"], state["seconds"]
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
+            raise WorldganError(
+                f"{self.run.path}/state.pt does not fit run.json: train again into another folder"
+            ) from None
 
     def show(self, logs: Logs) -> None:
         """Log rollouts from held-out contexts: error against copying the last frame, by horizon, and a video."""
@@ -224,13 +247,18 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
 def _begun(run: Run, asked: RunInfo) -> RunInfo:
     """What a run was begun with. Only its budget may change. Raises WorldganError if anything else differs."""
     info = run.info()
-    if info.spec != asked.spec:
-        raise WorldganError(
-            f"expected data of {info.spec.id}, {info.spec.frame}, {info.spec.actions} to go on with {run.path}, "
-            f"got {asked.spec.id}, {asked.spec.frame}, {asked.spec.actions}"
-        )
     budget = {key: asked.training[key] for key in ("steps", "minutes")}
-    same = info.family == asked.family and info.model == asked.model
-    if not same or info.training | budget != asked.training:
-        raise WorldganError(f"expected the options that {run.path} was begun with, got others: see its run.json")
+    begun, now = (to_mapping(each) for each in (replace(info, training=info.training | budget), asked))
+    for key in ("spec", "family", "model", "training"):
+        if begun[key] != now[key]:
+            name, was, got = _difference(key, begun[key], now[key])
+            raise WorldganError(f"expected {name} {was!r}, as {run.path} was begun with, to go on with it, got {got!r}")
     return replace(info, training=asked.training, data=asked.data)
+
+
+def _difference(name: str, was: Any, now: Any) -> tuple[str, Any, Any]:
+    """The dotted name of the first thing that differs, and both its values."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        key = next(key for key in [*was, *now] if was.get(key) != now.get(key))
+        return _difference(f"{name}.{key}", was.get(key), now.get(key))
+    return name, was, now

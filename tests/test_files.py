@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from worldgan.errors import WorldganError
 from worldgan.files import atomic_write, replacing
 
 
@@ -30,6 +31,6 @@ def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_body_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a"):
+    with pytest.raises(WorldganError, match="cannot write"), replacing(tmp_path / "a"):
         pass
     assert not list(tmp_path.iterdir())

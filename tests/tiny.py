@@ -1,0 +1,44 @@
+"""Data sets and runs that are made within a second."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from fakes import dot_spec, dot_window
+
+from worldgan import pixels
+from worldgan.config import load
+from worldgan.data.store import EpisodeStore
+from worldgan.models import FAMILIES
+from worldgan.training.trainer import Experiment
+from worldgan.types import Episode
+
+
+def settings(family: str) -> list[str]:
+    """Every width of the family as small as it can be."""
+    widths = [f.name for f in fields(FAMILIES[family].config) if f.name.endswith("_width")]
+    small = [f"model.{name}=16" for name in ("backbone.width", *widths)]
+    return [*small, "model.backbone.context=2", "training.batch=4", "training.rollout=[1,2]", "training.starts=8"]
+
+
+def tiny(family: str = "gan", *more: str) -> Experiment:
+    return load(Experiment, None, [f"family={family}", *settings(family), *more])
+
+
+def dot_store(path: Path, *, size: int = 8, episodes: int = 12, length: int = 20, seed: int = 0) -> Path:
+    """Random play in the world of ``fakes.PerfectModel``."""
+    spec = dot_spec(size)
+    store = EpisodeStore.create(path, spec, seed=seed, policy="random")
+    window = dot_window(episodes, context=1, horizon=length, seed=seed, size=size)
+    for row, steps in enumerate(window.valid.sum(1).tolist()):
+        store.add(
+            row,
+            Episode(
+                frames=pixels.to_array(window.frames[row, : steps + 1]),
+                actions=spec.actions.decode(window.actions[row, :steps].numpy()),
+                rewards=window.rewards[row, :steps].numpy().astype(np.float32),
+                terminated=bool(window.terminated[row].any()),
+                truncated=not window.terminated[row].any(),
+            ),
+        )
+    return path
