@@ -40,9 +40,7 @@ def make(
     if not 0 <= sticky <= 1:
         raise WorldganError(f"expected sticky to be a probability, got {sticky}")
     if skip < 1 or noop_max < 0:
-        raise WorldganError(
-            f"expected skip of at least 1 and noop_max of at least 0, got {skip} and {noop_max}"
-        )
+        raise WorldganError(f"expected skip of at least 1 and noop_max of at least 0, got {skip} and {noop_max}")
     with extra("atari"):
         import ale_py  # noqa: F401  # registers the ids
     require_known(env_id)
@@ -60,7 +58,7 @@ def make(
 class Atari(gym.Env[Frames, Any]):
     """One game on its own emulator. info holds ``lives``."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # gymnasium's own annotation
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
     def __init__(
         self,
@@ -88,9 +86,7 @@ class Atari(gym.Env[Frames, Any]):
             f"{skip} emulated frames a step, the last two max-pooled, {resized(shape, self._frame.shape)}",
         )
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Frames, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """A new game, or the same one after a lost life if ``life_loss`` is on and no seed is given."""
         super().reset(seed=seed, options=options)
         if self._continues and seed is None:

@@ -12,7 +12,6 @@ from gymnasium import spaces
 from worldgan.envs.frames import LARGEST, About, PixelEnv, check_size, frame_space
 from worldgan.envs.suggest import extra
 from worldgan.errors import unknown
-
 from worldgan.pixels import Frames
 
 IDS = ["CrafterReward-v1", "CrafterNoReward-v1"]
@@ -33,7 +32,7 @@ def make(env_id: str, *, size: int = LARGEST, length: int = 10_000) -> PixelEnv:
 class Crafter(gym.Env[Frames, Any]):
     """Death terminates, the time limit truncates. A reset builds a world, which takes about a second."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # gymnasium's own annotation
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
     def __init__(self, *, size: int, length: int, reward: bool) -> None:
         with extra("crafter"):
@@ -46,9 +45,7 @@ class Crafter(gym.Env[Frames, Any]):
         self.action_space = spaces.Discrete(len(self._game.action_names))
         self.about = About(f"uint8 {[size, size, 3]}", f"drawn at {size}x{size}")
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Frames, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """As in gymnasium; without a seed the next world follows from the last seed."""
         super().reset(seed=seed, options=options)
         if seed is not None or not self._seeded:

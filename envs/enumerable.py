@@ -40,7 +40,7 @@ class Enumerable(gym.Env[Frames, Any], Generic[S]):
     size: side of the square frame in pixels, None for the game's own.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # gymnasium's own annotation
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
     def __init__(self, size: int | None = None, render_mode: str | None = None) -> None:
         check_size(size)
@@ -64,9 +64,7 @@ class Enumerable(gym.Env[Frames, Any], Generic[S]):
     def draw(self, state: S) -> Frames:
         """The frame, uint8 [H, W, C], of a state."""
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Frames, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """As in gymnasium."""
         super().reset(seed=seed, options=options)
         self._state = self.start(self.np_random)

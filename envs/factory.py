@@ -101,8 +101,6 @@ def _checked(adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:
     hints, parameters = get_type_hints(adapter), inspect.signature(adapter).parameters.values()
     fields = [(p.name, hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY]
     passes_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    rest = {
-        name: options[name] for name in options if passes_on and name not in {field[0] for field in fields}
-    }
+    rest = {name: options[name] for name in options if passes_on and name not in {field[0] for field in fields}}
     known = {name: value for name, value in options.items() if name not in rest}
     return {**asdict(from_mapping(make_dataclass("Options", fields), known, where="options.")), **rest}

@@ -76,13 +76,9 @@ class Looking(gym.Wrapper[Frames, Any, Any, Any]):
         raw = look(env, env.reset()[0])
         frame = fit(raw, size)
         self.observation_space = frame_space(frame.shape)
-        self.about = About(
-            space_text(env.unwrapped.observation_space), f"{source}, {resized(raw.shape, frame.shape)}"
-        )
+        self.about = About(space_text(env.unwrapped.observation_space), f"{source}, {resized(raw.shape, frame.shape)}")
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Frames, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """As in gymnasium; the first frame, uint8 [H, W, C]."""
         observation, info = self.env.reset(seed=seed, options=options)
         return self._frame(observation), info

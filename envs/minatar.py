@@ -42,30 +42,22 @@ def make(env_id: str, *, size: int | None = None, sticky: float = 0.1, ramping: 
 class MinAtar(gym.Env[Frames, Any]):
     """One game. MinAtar never truncates; its termination is passed on."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  # gymnasium's own annotation
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
-    def __init__(
-        self, game: str, *, size: int | None, sticky: float, ramping: bool, all_actions: bool
-    ) -> None:
+    def __init__(self, game: str, *, size: int | None, sticky: float, ramping: bool, all_actions: bool) -> None:
         with extra("minatar"):
             from minatar import Environment
         self.render_mode = "rgb_array"
         self._game = Environment(game, sticky_action_prob=sticky, difficulty_ramping=ramping)
-        self._actions = (
-            list(range(self._game.num_actions())) if all_actions else self._game.minimal_action_set()
-        )
+        self._actions = list(range(self._game.num_actions())) if all_actions else self._game.minimal_action_set()
         self._size, self._seeded = size, False
         before = tuple(self._game.state_shape())
         shape = fit(np.zeros(before, np.uint8), size).shape
         self.observation_space = frame_space(shape)
         self.action_space = spaces.Discrete(len(self._actions))
-        self.about = About(
-            f"bool {list(before)}", f"False and True become 0 and 255, {resized(before, shape)}"
-        )
+        self.about = About(f"bool {list(before)}", f"False and True become 0 and 255, {resized(before, shape)}")
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Frames, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """As in gymnasium; without a seed the game goes on drawing from the last one."""
         super().reset(seed=seed, options=options)
         if seed is not None or not self._seeded:

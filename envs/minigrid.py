@@ -28,9 +28,7 @@ def make(env_id: str, *, size: int = LARGEST, view: Literal["grid", "agent"] = "
     cells = native.agent_view_size if view == "agent" else max(native.width, native.height)
     # Tiles at least as large as needed: averaging areas blurs less than repeating pixels distorts.
     look = partial(_picture, tile=-(-size // cells), agent=view == "agent")
-    return Looking(
-        env, look, size, f"a picture of the {'view of the agent' if view == 'agent' else 'whole grid'}"
-    )
+    return Looking(env, look, size, f"a picture of the {'view of the agent' if view == 'agent' else 'whole grid'}")
 
 
 def _picture(env: gym.Env[Any, Any], observation: Any, *, tile: int, agent: bool) -> Frames:

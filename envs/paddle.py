@@ -14,12 +14,9 @@ from worldgan.pixels import Frames
 
 SIDE, BALL, PADDLE = 32, 3, 7  # pixels: frame, ball, paddle width
 SPEED = 2  # pixels a step: the ball's fall and the paddle
-MIDDLE, FLOOR = (
-    14,
-    26,
-)  # heights (rows of the ball's top) at which it may swerve, and at which it meets the paddle
-SWERVE = 0.1  # probability that the ball's sideways motion flips, at the ceiling and each way past the middle
-THROWS = (-2, -1, 1, 2)  # pixels a step sideways, equally likely after the serve and each hit
+FLOOR = 26  # row of the ball's top at which it meets the paddle
+SWERVE = 0.2  # probability, at each step of the flight, that the ball's sideways motion is thrown anew
+THROWS = (-2, -1, 1, 2)  # pixels a step sideways, equally likely after the serve, each hit and each swerve
 BACKGROUND, BALL_COLOUR, PADDLE_COLOUR = (16, 16, 40), (255, 224, 64), (64, 224, 255)
 
 
@@ -39,8 +36,8 @@ class State(NamedTuple):
 class Paddle(Enumerable[State]):
     """Actions: 0 left, 1 stay, 2 right. Reward 1 for a hit, -1 for a miss, which terminates.
 
-    The serve hangs at the ceiling for one frame. It and each hit throw the ball sideways at random; the ball
-    bounces off the side walls and the ceiling.
+    The serve hangs at the ceiling for one frame. It, each hit and, now and then, the wind throw the ball sideways
+    at random; the ball bounces off the side walls and the ceiling. It is never faster than the paddle.
     """
 
     def __init__(self, size: int | None = None, render_mode: str | None = None) -> None:
@@ -52,7 +49,7 @@ class Paddle(Enumerable[State]):
         return State(int(rng.integers(SIDE - BALL + 1)), 0, 0, SPEED, (SIDE - PADDLE) // 2 + 1)
 
     def branches(self, state: State, action: int) -> list[Branch[State]]:
-        """One branch for each way the ball may leave its place: 1, 2 or 4."""
+        """One branch for each way the ball may leave its place."""
         paddle = min(max(state.paddle + SPEED * (action - 1), 1), SIDE - PADDLE)
         dy = SPEED if state.y == 0 else -SPEED if state.y == FLOOR else state.dy
         return [_fly(state, dx, dy, paddle, probability) for dx, probability in _throws(state)]
@@ -72,11 +69,8 @@ def make(env_id: str, *, size: int | None = None) -> PixelEnv:
 
 def _throws(state: State) -> list[tuple[int, float]]:
     """(sideways motion, probability) of the next step."""
-    if state.dx == 0 or state.y == FLOOR:
-        return [(dx, 1 / len(THROWS)) for dx in THROWS]
-    if state.y in {0, MIDDLE}:
-        return [(state.dx, 1 - SWERVE), (-state.dx, SWERVE)]
-    return [(state.dx, 1.0)]
+    anew = 1.0 if state.dx == 0 or state.y == FLOOR else SWERVE
+    return [(dx, anew / len(THROWS) + (1 - anew) * (dx == state.dx)) for dx in THROWS]
 
 
 def _fly(state: State, dx: int, dy: int, paddle: int, probability: float) -> Branch[State]:

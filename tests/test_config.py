@@ -102,7 +102,7 @@ def test_wrong_overrides_are_named(override: str, message: str) -> None:
 
 
 def test_a_value_is_no_section() -> None:
-    with pytest.raises(WorldganError, match="'shape' in 'shape.first=3' to name a section"):
+    with pytest.raises(WorldganError, match=r"'shape' in 'shape\.first=3' to name a section"):
         load(Outer, None, ["shape=[1]", "shape.first=3"])
 
 

@@ -1,7 +1,9 @@
 """Data sets and runs that are made within a second."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fakes import dot_spec, dot_window
@@ -42,3 +44,12 @@ def dot_store(path: Path, *, size: int = 8, episodes: int = 12, length: int = 20
             ),
         )
     return path
+
+
+def alter(file: Path, value: Any, *keys: str) -> None:
+    """Set one value of a JSON file."""
+    whole = section = json.loads(file.read_text())
+    for key in keys[:-1]:
+        section = section[key]
+    section[keys[-1]] = value
+    file.write_text(json.dumps(whole))

@@ -254,7 +254,8 @@ VERBS = {verb.__name__: verb for verb in (doctor, collect, train, evaluate, plan
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb. Returns 0, 2 for what cannot be done (in one line), 130 when interrupted."""
     keep_memory()
-    sys.path.insert(0, str(Path.cwd()))  # so that module:Id finds a user's own env
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # so that module:Id finds a user's own env
     try:
         tyro.extras.subcommand_cli_from_dict(VERBS, prog="worldgan", description=__doc__, args=arguments)
     except (WorldganError, OSError) as error:  # OSError: a full disk, a folder that may not be written, ...
@@ -262,6 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"worldgan: {line}", style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        console.print("worldgan: interrupted; what was finished is kept, the same command (train: --resume) goes on")
+        line = "worldgan: interrupted; what was finished is kept, the same command (train: --resume) goes on"
+        console.print(line, soft_wrap=True)
         return 130
     return 0

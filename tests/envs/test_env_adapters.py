@@ -139,7 +139,7 @@ def test_atari_full_actions():
 class Toy(gym.Env):
     """Shows a vector, a picture or a rendering, as told."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 1}  # noqa: RUF012
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 1}
 
     def __init__(self, space=None, render_mode=None, level=0.5):
         self.observation_space = space or spaces.Box(-1, 1, (3,))
@@ -158,7 +158,7 @@ class Toy(gym.Env):
 
 
 class Blind(Toy):
-    metadata = {"render_modes": [], "render_fps": 1}  # noqa: RUF012
+    metadata = {"render_modes": [], "render_fps": 1}
 
 
 @pytest.fixture

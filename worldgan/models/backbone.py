@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from worldgan.errors import WorldganError
 from worldgan.models.blocks import Block, Patches, UNet, compute_dtype
 from worldgan.types import EnvSpec
 
@@ -21,6 +22,11 @@ class BackboneConfig:
 
     context: int = 4
     width: int = 64
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError without context."""
+        if self.context < 1:
+            raise WorldganError(f"expected model.backbone.context of at least 1, got {self.context}")
 
 
 class Backbone(nn.Module):

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan.errors import WorldganError
+
 
 def patch_size(height: int, width: int) -> int:
     """Side p of the pixel patches that become channels: the largest of 1, 2, 4 that leaves a grid of 8 or more.
@@ -51,6 +53,8 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
+        if channels < 16 or channels % 16:
+            raise WorldganError(f"expected widths that are multiples of 16, got {channels}")
         self.norm = nn.GroupNorm(channels // 16, channels, affine=False)
         self.film = nn.Linear(condition, 2 * channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)

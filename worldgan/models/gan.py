@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan.errors import WorldganError, unknown
 from worldgan.models.backbone import Backbone, BackboneConfig
 from worldgan.models.blocks import twice
 from worldgan.models.discriminator import Discriminator
@@ -42,7 +43,9 @@ from worldgan.types import EnvSpec, Metrics, Window
 class GanConfig:
     """Reconstruction error is measured in units of copying the last frame and has weight 1.
 
-    critic: of the discriminator.    codes: how many chance codes.    prior: weight of the prior's cross-entropy.
+    optimiser: of generator and outcome head.    critic: of the discriminator.
+    average: decay of the averaged weights that simulate.
+    codes: how many chance codes.    prior: weight of the prior's cross-entropy.
     explore: updates over which the choice of code anneals from random to best, so that none is left behind.
     objective: a key of OBJECTIVES.    adversarial: weight of the generator's adversarial loss, reached between
     ``warmup`` and twice as many updates.    penalty: weight of the discriminator's slope penalty.
@@ -52,16 +55,24 @@ class GanConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     critic: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(rate=3e-4))
+    average: float = 0.998
     precision: Precision = "auto"
     codes: int = 8
     prior: float = 0.1
-    explore: int = 400
+    explore: int = 300
     objective: str = "hinge"
     adversarial: float = 0.05
-    warmup: int = 500
+    warmup: int = 300
     penalty: float = 1.0
     critic_width: int = 48
     outcome_width: int = 32
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError for an unknown objective or too few codes."""
+        if self.objective not in OBJECTIVES:
+            raise unknown("objective", self.objective, OBJECTIVES)
+        if self.codes < 1:
+            raise WorldganError(f"expected model.codes of at least 1, got {self.codes}")
 
 
 class Generator(nn.Module):
@@ -125,7 +136,7 @@ class GanLearner:
         self.networks = networks(spec, config, seed)
         self.generator: Generator = self.networks.predictor  # type: ignore[assignment]
         self.discriminator: Discriminator = self.networks.discriminator  # type: ignore[assignment]
-        self.average = Average(self.networks, config.optimiser.average)
+        self.average = Average(self.networks, config.average)
         self.optimisers = {
             "generator": Optimiser(self.generator, config.optimiser),
             "outcome": Optimiser(self.networks.outcome, config.optimiser),
@@ -153,7 +164,7 @@ class GanLearner:
         explained, fake = backbone.frame(twice(history.last), change).chunk(2)
         nexts = (step.target, explained.detach())
         outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
-        critic, adversarial = self.play(history.frames, actions, step.target, fake)
+        critic, adversarial = self.play(history.frames, actions, step.target, fake, step.valid)
         return {
             "reconstruction": step.mean((explained - step.target).square().mean((1, 2, 3))) / step.scale,
             "prior": self.config.prior * step.mean(F.cross_entropy(logits, code, reduction="none")),
@@ -162,8 +173,8 @@ class GanLearner:
             "discriminator": step.mean(critic),
         }, explained
 
-    def play(self, frames: Tensor, actions: Tensor, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Both players' losses [B] on real and fake next frames after the same context."""
+    def play(self, frames: Tensor, actions: Tensor, real: Tensor, fake: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Both players' losses [B] on real and fake next frames after the same context, where ``valid``."""
         given, pair = (twice(frames), twice(actions)), torch.cat([real, fake.detach()])
         logits = self.discriminator(*given, pair)
         on_real, on_fake = logits.chunk(2)
@@ -171,8 +182,8 @@ class GanLearner:
         if self.config.penalty:
             some = slice(None, None, 4)
             judge = lambda x: self.discriminator(given[0][some], given[1][some], x)  # noqa: E731
-            penalty = slope_penalty(judge, pair[some], logits[some], self.rng).mean()
-            critic = critic + self.config.penalty * penalty
+            slopes, weight = slope_penalty(judge, pair[some], logits[some], self.rng), twice(valid.float())[some]
+            critic = critic + self.config.penalty * (slopes * weight).sum() / weight.sum().clamp(min=1)
         with frozen(self.discriminator):
             judged = self.discriminator(frames, actions, fake)
         return critic, self.objective.generator(on_real.detach(), judged)

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from worldgan.errors import WorldganError
 from worldgan.models.world import History
 from worldgan.pixels import to_float
 from worldgan.types import Metrics, Window
@@ -21,13 +22,16 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """rate: AdamW's learning rate.    warmup: steps over which it rises from 0.    clip: largest gradient norm.
-    average: decay of the averaged weights that simulate."""
+    """rate: AdamW's learning rate.    warmup: steps over which it rises from 0.    clip: largest gradient norm."""
 
     rate: float = 1e-3
     warmup: int = 100
     clip: float = 1.0
-    average: float = 0.998
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError for numbers that no optimiser can work with."""
+        if min(self.rate, self.clip) <= 0 or self.warmup < 0:
+            raise WorldganError(f"expected rate and clip above 0 and warmup from 0, got {self}")
 
 
 def initialised(build: Callable[[], M], seed: int) -> M:
@@ -68,7 +72,8 @@ class Transition:
 def transitions(window: Window) -> tuple[History, list[Transition]]:
     """Where a window's rollout starts, and its T steps."""
     frames, k = to_float(window.frames), window.context
-    scale = (frames[:, 1:] - frames[:, :-1]).square().mean().clamp(min=1e-5)
+    changes, real = (frames[:, 1:] - frames[:, :-1]).square().mean((2, 3, 4)), window.valid.float()
+    scale = ((changes * real).sum() / real.sum().clamp(min=1)).clamp(min=1e-5)
     labels = (window.actions, window.rewards, window.terminated, window.valid)
     steps = []
     for i in range(k - 1, k - 1 + window.horizon):
@@ -130,6 +135,8 @@ class Average(Generic[M]):
     """Exponential moving average of a module's weights. Buffers are copied."""
 
     def __init__(self, module: M, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise WorldganError(f"expected model.average from 0 to below 1, got {decay}")
         self.source, self.decay, self.steps = module, decay, 0
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
 
@@ -162,4 +169,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
     """One index per row [B] from logits [B, N]."""
-    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+    # NaN must not raise here: it has to reach the metrics, where the trainer stops and keeps the last checkpoint.
+    odds = logits.softmax(-1).nan_to_num(1.0)
+    return torch.multinomial(odds, 1, generator=generator)[:, 0]

@@ -30,10 +30,14 @@ from worldgan.types import EnvSpec, Metrics, Window
 
 @dataclass(frozen=True)
 class MseConfig:
-    """The same backbone, optimiser and outcome head as the other families. outcome_width: channels of the latter."""
+    """The same backbone, optimiser and outcome head as the other families.
+
+    average: decay of the averaged weights that simulate.    outcome_width: channels of the outcome head.
+    """
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    average: float = 0.998
     precision: Precision = "auto"
     outcome_width: int = 32
 
@@ -80,7 +84,7 @@ class MseLearner:
     def __init__(self, spec: EnvSpec, config: MseConfig, seed: int) -> None:
         self.spec, self.config = spec, config
         self.networks = networks(spec, config, seed)
-        self.average = Average(self.networks, config.optimiser.average)
+        self.average = Average(self.networks, config.average)
         self.optimisers = {
             "generator": Optimiser(self.networks.predictor, config.optimiser),
             "outcome": Optimiser(self.networks.outcome, config.optimiser),

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -111,7 +112,7 @@ class Run:
         except FileNotFoundError:
             raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
         except Exception as error:  # a damaged pickle can raise almost anything
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = shorten(str(error), 120, placeholder="...") or type(error).__name__
             raise WorldganError(f"{path} is damaged ({reason}): train again into another folder") from None
         return state
 

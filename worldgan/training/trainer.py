@@ -202,8 +202,8 @@ class Trainer:
             if h <= steps:
                 ratio = _error(imagined.frames, real, h) / max(_error(still, real, h), 1e-3)
                 logs.scalars("wm/val/error_to_copy_last", {f"h{h}": ratio}, self.step)
-        shown = {"real": real, self.info.family: imagined.frames}
-        logs.video("wm/val/rollout", {name: _tiled(frames[:4]) for name, frames in shown.items()}, self.step)
+        rows = np.concatenate([_side_by_side(real[:4]), _side_by_side(imagined.frames[:4])], axis=1)
+        logs.video("wm/val/rollout", {f"real above {self.info.family}": rows}, self.step)
 
 
 def _error(frames: Tensor, real: Tensor, horizon: int) -> float:
@@ -211,9 +211,9 @@ def _error(frames: Tensor, real: Tensor, horizon: int) -> float:
     return float(difference.square().mean())
 
 
-def _tiled(frames: Tensor) -> Frames:
-    """uint8 [N, T, C, H, W] -> [T, N H, W, C], one start below the other."""
-    return np.concatenate(list(to_array(frames)), axis=1)
+def _side_by_side(frames: Tensor) -> Frames:
+    """uint8 [N, T, C, H, W] -> [T, H, N W, C]."""
+    return np.concatenate(list(to_array(frames)), axis=2)
 
 
 def describe(metrics: Metrics) -> str:
