@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench atari clean
 
 demo: $(READY)  ## The main job, end to end, in six minutes
 	$(BIN)/worldgan demo --out demo
@@ -19,6 +19,9 @@ check: $(READY)  ## Lint, format and types
 
 bench: $(READY)  ## Frames per second of the simulator, and what a frame costs
 	$(BIN)/python benchmarks/simulate.py
+
+atari: $(READY)  ## The main job on Breakout and Pong, about 100 minutes; run it again to go on
+	PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/atari.sh
 
 # The virtual environment, with every extra that the tests use.
 $(READY): pyproject.toml constraints.txt
