@@ -27,7 +27,7 @@ from worldgan.types import Agent
 ENV = "worldgan/Paddle-v0"
 FAMILIES = ("gan", "mse")
 STEPS, HORIZON, EPISODES, MAX_STEPS = 30_000, 15, 16, 60
-PLANNER = PlannerConfig(horizon=14, candidates=24, samples=1, hold=8)
+PLANNER = PlannerConfig(horizon=14, candidates=16, samples=1, hold=10)
 
 
 def run(out: Path, *, seed: int = 0) -> None:

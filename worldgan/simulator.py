@@ -24,7 +24,7 @@ from worldgan.errors import WorldganError
 from worldgan.pixels import Frames, to_array, to_rgb, to_tensor, to_uint8
 from worldgan.seeding import torch_rng
 from worldgan.training.checkpoint import Run
-from worldgan.types import EnvSpec, WorldModel
+from worldgan.types import WorldModel
 
 HORIZON = 200
 """Imagined steps after which an episode is truncated, unless told otherwise."""
@@ -180,11 +180,6 @@ class SimulatedEnv(gym.Env[Frames, Any]):
         self.observation_space = self.row.single_observation_space
         self.action_space = self.row.single_action_space
         self.render_mode = render_mode
-
-    @property
-    def world(self) -> EnvSpec:
-        """What is simulated."""
-        return self.row.model.spec
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """See ``SimulatedVectorEnv.reset``."""

@@ -12,19 +12,20 @@ from worldgan.agents import SEARCHES, Oracle, PlannerConfig
 from worldgan.errors import WorldganError
 from worldgan.evaluation.returns import play
 
-CONFIG = PlannerConfig(horizon=14, candidates=48)
+CONFIG = PlannerConfig(horizon=14, candidates=32, hold=10)
 
 
 def oracle(made, name="shooting"):
     search = SEARCHES[name](envs.env_spec(made[0], "paddle", {}).actions, CONFIG)
-    return Oracle(made, search, samples=1, discount=0.99, seed=0)
+    return Oracle(made, search, samples=2, discount=0.99, seed=0)
 
 
 @pytest.mark.parametrize("name", sorted(SEARCHES))
-def test_it_keeps_the_ball_in_the_air(name):
-    made = [envs.make("worldgan/Paddle-v0") for _ in range(2)]
-    played = play(iter(made).__next__, oracle(made, name), episodes=2, num_envs=2, seed=0, max_steps=28)
-    assert [episode.total for episode in played] == [1.0, 1.0]
+def test_it_catches_most_balls_that_the_wind_throws_about(name):
+    made = [envs.make("worldgan/Paddle-v0") for _ in range(4)]
+    played = play(iter(made).__next__, oracle(made, name), episodes=4, num_envs=4, seed=0, max_steps=20)
+    caught = [episode.total for episode in played].count(1.0)
+    assert caught >= 3  # random play catches one in four
 
 
 def test_planning_leaves_the_env_as_it_was():

@@ -22,7 +22,7 @@ from worldgan.models.backbone import Backbone, BackboneConfig
 from worldgan.models.blocks import twice
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.learning import (
-    Average,
+    Fit,
     Optimiser,
     OptimiserConfig,
     Precision,
@@ -136,22 +136,20 @@ class GanLearner:
         self.networks = networks(spec, config, seed)
         self.generator: Generator = self.networks.predictor  # type: ignore[assignment]
         self.discriminator: Discriminator = self.networks.discriminator  # type: ignore[assignment]
-        self.average = Average(self.networks, config.average)
-        self.optimisers = {
+        optimisers = {
             "generator": Optimiser(self.generator, config.optimiser),
             "outcome": Optimiser(self.networks.outcome, config.optimiser),
             "discriminator": Optimiser(self.discriminator, config.critic, betas=(0.5, 0.99)),
         }
+        self.fit = Fit(self.networks, optimisers, config.average)
         self.objective = OBJECTIVES[config.objective]
         self.rng, self.updates = torch_rng(seed, "learner"), 0
 
     def update(self, window: Window) -> Metrics:
         """One step of all players on ``window``; see ``Learner``."""
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
-        norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
-        self.average.update()
         self.updates += 1
-        return metrics | norms
+        return metrics | self.fit.step()
 
     def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition, and the frame decoded from the code that explains it best."""
@@ -205,27 +203,18 @@ class GanLearner:
 
     def world_model(self) -> NextFrameModel:
         """See ``Learner``."""
-        return NextFrameModel(self.spec, self.config.backbone.context, self.average.module)
+        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
 
     def weights(self) -> dict[str, Tensor]:
         """See ``Learner``."""
-        return self.average.module.state_dict()
+        return self.fit.weights()
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Learner``."""
-        return {
-            "networks": self.networks.state_dict(),
-            "average": self.average.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-            "rng": self.rng.get_state(),
-            "updates": self.updates,
-        }
+        return self.fit.state_dict() | {"rng": self.rng.get_state(), "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See ``Learner``."""
-        self.networks.load_state_dict(state["networks"])
-        self.average.load_state_dict(state["average"])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+        self.fit.load_state_dict(state)
         self.rng.set_state(state["rng"])
         self.updates = state["updates"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.world import History
+from worldgan.models.world import History, Networks
 from worldgan.pixels import to_float
 from worldgan.types import Metrics, Window
 
@@ -155,6 +155,40 @@ class Average(Generic[M]):
         """Inverse of ``state_dict``."""
         self.module.load_state_dict(state["module"])
         self.steps = state["steps"]
+
+
+class Fit:
+    """Networks being fitted: an optimiser for each part, and the average that simulates."""
+
+    def __init__(self, networks: Networks, optimisers: Mapping[str, Optimiser], average: float) -> None:
+        """average: decay of the averaged weights."""
+        self.networks, self.optimisers = networks, optimisers
+        self.average = Average(networks, average)
+
+    def step(self) -> Metrics:
+        """Apply the gathered gradients to all parts; returns their norms."""
+        norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
+        self.average.update()
+        return norms
+
+    def weights(self) -> dict[str, Tensor]:
+        """Averaged weights of all parts."""
+        return self.average.module.state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, averages and moments."""
+        return {
+            "networks": self.networks.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Inverse of ``state_dict``."""
+        self.networks.load_state_dict(state["networks"])
+        self.average.load_state_dict(state["average"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
 
 
 @contextmanager

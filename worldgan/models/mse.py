@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from worldgan.models.backbone import Backbone, BackboneConfig
 from worldgan.models.learning import (
-    Average,
+    Fit,
     Optimiser,
     OptimiserConfig,
     Precision,
@@ -84,18 +84,16 @@ class MseLearner:
     def __init__(self, spec: EnvSpec, config: MseConfig, seed: int) -> None:
         self.spec, self.config = spec, config
         self.networks = networks(spec, config, seed)
-        self.average = Average(self.networks, config.average)
-        self.optimisers = {
+        optimisers = {
             "generator": Optimiser(self.networks.predictor, config.optimiser),
             "outcome": Optimiser(self.networks.outcome, config.optimiser),
         }
+        self.fit = Fit(self.networks, optimisers, config.average)
 
     def update(self, window: Window) -> Metrics:
         """One optimisation step on ``window``; see ``Learner``."""
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
-        norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
-        self.average.update()
-        return metrics | norms
+        return metrics | self.fit.step()
 
     def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition, and the predicted frame."""
@@ -110,23 +108,16 @@ class MseLearner:
 
     def world_model(self) -> NextFrameModel:
         """See ``Learner``."""
-        return NextFrameModel(self.spec, self.config.backbone.context, self.average.module)
+        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
 
     def weights(self) -> dict[str, Tensor]:
         """See ``Learner``."""
-        return self.average.module.state_dict()
+        return self.fit.weights()
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Learner``."""
-        return {
-            "networks": self.networks.state_dict(),
-            "average": self.average.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-        }
+        return self.fit.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See ``Learner``."""
-        self.networks.load_state_dict(state["networks"])
-        self.average.load_state_dict(state["average"])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+        self.fit.load_state_dict(state)
