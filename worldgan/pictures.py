@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -140,10 +142,23 @@ def _encode_gif(images: Sequence[Image.Image], fps: int, colours: int) -> bytes:
 
 def _webm(path: Path, images: Sequence[Image.Image], fps: int) -> None:
     with replacing(path) as temporary:
-        # OpenCV prints that WebM does not list this tag, and then writes VP8 all the same.
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"VP80"), fps, images[0].size)
+        with _quiet():  # OpenCV prints that WebM does not list this tag, and then writes VP8 all the same
+            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"VP80"), fps, images[0].size)
         if not writer.isOpened():
             raise WorldganError(f"expected OpenCV with a VP8 encoder to write {path}: use a .gif")
         for image in images:
             writer.write(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
         writer.release()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what libraries write to the process's standard error, which Python's redirection does not reach."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
