@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check bench atari clean
 
-demo: $(READY)  ## The main job, end to end, in six minutes
+demo: $(READY)  ## The main job, end to end, in under six minutes
 	$(BIN)/worldgan demo --out demo
 
 test: $(READY)  ## All tests

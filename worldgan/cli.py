@@ -54,7 +54,7 @@ def collect(
         steps: how many to collect at least.
         out: folder of the data set.
         policy: "random", or the folder of a run whose model a planner then plays with.
-        num_envs: envs played at once; the data do not depend on it.
+        num_envs: envs played at once; random play does not depend on it.
         seed: of everything random.
         epsilon: share of random actions beside a planner's.
         env_args: options of the env, such as size=64 or sticky=0.
@@ -220,7 +220,7 @@ def plan(
 
 
 def demo(out: Path = Path("demo"), seed: int = 0) -> None:
-    """The main job in six minutes: collect, train gan and mse, evaluate both, plan in both, compare.
+    """The main job in under six minutes: collect, train gan and mse, evaluate both, plan in both, compare.
 
     Args:
         out: folder for data, runs, tables and pictures.

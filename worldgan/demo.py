@@ -1,4 +1,4 @@
-"""The main job in six minutes, on an env that needs nothing installed."""
+"""The main job in under six minutes, on an env that needs nothing installed."""
 
 from __future__ import annotations
 

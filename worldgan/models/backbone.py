@@ -18,7 +18,7 @@ from worldgan.types import EnvSpec
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """context: K frames seen.    width: channels at the finest grid; coarser grids have twice and three times it."""
+    """context: K frames seen.    width: channels at the finest grid; each coarser grid has twice as many."""
 
     context: int = 4
     width: int = 64

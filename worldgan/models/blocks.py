@@ -92,7 +92,7 @@ class Up(nn.Module):
 
 
 class UNet(nn.Module):
-    """A block, then the same at half the resolution and a half more channels, ``levels`` deep, and back."""
+    """A block, then the same at half the resolution and twice the channels, ``levels`` deep, and back."""
 
     def __init__(self, channels: int, condition: int, levels: int) -> None:
         super().__init__()
