@@ -12,7 +12,20 @@ import gymnasium as gym
 
 from worldgan.actions import action_spec
 from worldgan.config import from_mapping
-from worldgan.envs import atari, control, crafter, generic, minatar, minigrid, paddle, turners
+from worldgan.envs import (
+    atari,
+    climber,
+    control,
+    crafter,
+    flash,
+    generic,
+    glider,
+    head,
+    minatar,
+    minigrid,
+    paddle,
+    turners,
+)
 from worldgan.envs.frames import PixelEnv
 from worldgan.errors import WorldganError
 from worldgan.types import EnvSpec
@@ -22,6 +35,10 @@ Adapter = Callable[..., PixelEnv]
 ADAPTERS: dict[str, Adapter] = {
     "worldgan/Paddle-": paddle.make,
     "worldgan/Turners-": turners.make,
+    "worldgan/Flash-": flash.make,
+    "worldgan/Head-": head.make,
+    "worldgan/Climber-": climber.make,
+    "worldgan/Glider-": glider.make,
     "ALE/": atari.make,
     "MinAtar/": minatar.make,
     "MiniGrid-": minigrid.make,
@@ -77,6 +94,10 @@ def register() -> None:
     built_in = {
         "worldgan/Paddle-v0": ("worldgan.envs.paddle:Paddle", 200),
         "worldgan/Turners-v0": ("worldgan.envs.turners:Turners", 100),
+        "worldgan/Flash-v0": ("worldgan.envs.flash:Flash", 100),
+        "worldgan/Head-v0": ("worldgan.envs.head:Head", 100),
+        "worldgan/Climber-v0": ("worldgan.envs.climber:Climber", 100),
+        "worldgan/Glider-v0": ("worldgan.envs.glider:Glider", 100),
     }
     for env_id, (entry_point, steps) in built_in.items():
         if env_id not in gym.registry:

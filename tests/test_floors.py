@@ -92,8 +92,9 @@ def test_imports_point_down(name: str) -> None:
     assert GRAPH[name] - (allowed - hidden) == set()
 
 
-def test_frame_metrics_import_the_ground_floor_alone() -> None:
-    assert {floor(target) for target in GRAPH["worldgan.evaluation.frames"]} <= {0}
+@pytest.mark.parametrize("metrics", ["frames", "distribution"])
+def test_metrics_import_the_ground_floor_alone(metrics: str) -> None:
+    assert {floor(target) for target in GRAPH[f"worldgan.evaluation.{metrics}"]} <= {0}
 
 
 def test_no_cycles() -> None:
