@@ -213,7 +213,7 @@ def test_folders_that_hold_no_run(paddle_data: Path, refused: Refused) -> None:
 
 
 SETTINGS = [
-    (["model.codez=3", "training.steps=2"], "unknown config key 'model.codez': did you mean 'model.codes'?"),
+    (["model.digitz=3", "training.steps=2"], "unknown config key 'model.digitz': did you mean 'model.digits'?"),
     (["trainning.steps=2"], "unknown config key 'trainning': did you mean 'training'?"),
     (["training.step=2"], "unknown config key 'training.step': did you mean 'training.steps'?"),
     (["family=gna", "training.steps=2"], "unknown family 'gna': did you mean 'gan'?"),
@@ -223,7 +223,7 @@ SETTINGS = [
     (["training.batch=8"], "expected either steps or minutes, got steps=None, minutes=None"),
     (["training.steps=0"], "expected training.steps of at least 1, got 0"),
     (["training.steps=1", "model.objective=hing"], "unknown objective 'hing': did you mean 'hinge'?"),
-    (["training.steps=1", "model.codes=0"], "expected model.codes of at least 1, got 0"),
+    (["training.steps=1", "model.digits=0"], "expected model.digits >= 1, model.values >= 2 and values"),
     (["training.steps=1", "model.backbone.context=0"], "expected model.backbone.context of at least 1, got 0"),
     (["training.steps=1", "model.backbone.width=50"], "expected widths that are multiples of 16, got 50"),
     (["training.steps=1", "model.critic_width=8"], "expected widths that are multiples of 16, got 8"),
@@ -328,12 +328,12 @@ def settings_seen(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 
 
 def test_settings_may_follow_one_flag_or_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = settings_seen(monkeypatch, "--set", "model.codes=3", "training.batch=7", "training.rollout=[1, 2]")
+    one = settings_seen(monkeypatch, "--set", "model.digits=3", "training.batch=7", "training.rollout=[1, 2]")
     many = settings_seen(
-        monkeypatch, "--set", "model.codes=3", "--set", "training.batch=7", "--set", "training.rollout=[1, 2]"
+        monkeypatch, "--set", "model.digits=3", "--set", "training.batch=7", "--set", "training.rollout=[1, 2]"
     )
     assert one == many
-    assert (one.model, one.training.batch, one.training.rollout) == ({"codes": 3}, 7, (1, 2))
+    assert (one.model, one.training.batch, one.training.rollout) == ({"digits": 3}, 7, (1, 2))
 
 
 def test_options_win_over_settings_and_settings_over_presets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ def train(
         steps: budget of updates, instead of minutes.
         resume: go on with the run in OUT.
         config: a YAML file, or the name of a preset.
-        settings: single settings, such as model.codes=16 or training.batch=64.
+        settings: single settings, such as model.digits=4 or training.batch=64.
     """
     from worldgan.config import load
     from worldgan.training.trainer import Experiment

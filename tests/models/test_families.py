@@ -21,7 +21,7 @@ from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec, Learner, Window
 
 each = pytest.mark.parametrize("family", FAMILIES)
-QUICK = {"explore": 80, "warmup": 80, "codes": 4}
+QUICK = {"explore": 80, "warmup": 80, "digits": 2, "values": 2}
 """Of the families that have such fields: everything is at work within a few hundred updates."""
 
 

@@ -7,7 +7,7 @@ import torch
 from fakes import dot_window
 from torch import Tensor, nn
 
-from worldgan.models.learning import Average, Optimiser, OptimiserConfig, Transition, draw, frozen, learn_from_rollout
+from worldgan.models.learning import Average, Optimiser, OptimiserConfig, Transition, frozen, learn_from_rollout
 from worldgan.models.world import History
 from worldgan.pixels import quantise, to_float
 from worldgan.seeding import torch_rng
@@ -127,10 +127,3 @@ def test_a_frozen_module_passes_gradients_on_and_keeps_none() -> None:
     assert x.grad is not None
     assert float(x.grad) == 3.0
     assert layer.weight.requires_grad
-
-
-def test_draws_follow_their_odds() -> None:
-    odds = torch.tensor([0.1, 0.6, 0.3])
-    drawn = draw(odds.log().expand(20_000, 3), torch_rng(0))
-    torch.testing.assert_close(drawn.bincount() / 20_000, odds, atol=0.02, rtol=0)
-    assert torch.equal(drawn, draw(odds.log().expand(20_000, 3), torch_rng(0)))

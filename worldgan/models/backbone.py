@@ -1,7 +1,7 @@
 """The one network that every family predicts frames with: a small U-Net over patches, with a late chance input.
 
-The trunk sees the history and runs once per step; the head turns trunk features and one chance code into a
-frame and is cheap, so that many codes can be tried on the same trunk features.
+The trunk sees the history and runs once per step; the head turns what it saw and one chance vector into the next
+frame and is cheap, so that many chances can be tried on the same history.
 """
 
 from __future__ import annotations
@@ -29,38 +29,66 @@ class BackboneConfig:
             raise WorldganError(f"expected model.backbone.context of at least 1, got {self.context}")
 
 
-class Backbone(nn.Module):
-    """History -> features -> change of the frame, for any code of ``codes``."""
+@dataclass(frozen=True)
+class Seen:
+    """What the trunk made of B histories.
 
-    def __init__(self, spec: EnvSpec, config: BackboneConfig, codes: int) -> None:
+    features: [B, width, h, w].    condition: [B, width], the actions.    last: the present frame, [B, C p p, h, w].
+    """
+
+    features: Tensor
+    condition: Tensor
+    last: Tensor
+
+    def index(self, rows: Tensor) -> Seen:
+        """The given rows (int64 [any]), repeats allowed."""
+        return Seen(self.features[rows], self.condition[rows], self.last[rows])
+
+    def repeat(self, times: int) -> Seen:
+        """The batch ``times`` times after itself."""
+        return Seen(*(torch.cat([x] * times) for x in (self.features, self.condition, self.last)))
+
+    def detach(self) -> Seen:
+        """The same, cut from its graph."""
+        return Seen(self.features.detach(), self.condition.detach(), self.last)
+
+
+class Backbone(nn.Module):
+    """History and a chance vector -> next frame.
+
+    The frame is painted over the present one through a mask (as in the masked compositing of Finn et al. 2016), so
+    that still pixels stay exactly still and a moved object has its own colour whatever was there before.
+    """
+
+    def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
-        height, width, channels = spec.frame
+        height, width, self.channels = spec.frame
         w = config.width
         self.patches = Patches(height, width)
-        pixels = channels * self.patches.side**2
+        self.cell = self.patches.side**2
+        pixels = self.channels * self.cell
         self.actions = nn.Sequential(nn.Linear(config.context * spec.actions.size, w), nn.SiLU(), nn.Linear(w, w))
         self.position = nn.Parameter(torch.zeros(1, w, *self.patches.grid))
         self.stem = nn.Conv2d(config.context * pixels, w, 1)
         self.trunk = UNet(w, w, levels=2 if min(self.patches.grid) >= 16 else 1)
-        self.codes = nn.Embedding(codes, w)
+        self.mix = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, w))
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
-        self.out = nn.Conv2d(w, pixels, 3, padding=1, bias=False)
+        self.out = nn.Conv2d(w, pixels + self.cell, 3, padding=1, bias=False)
         nn.init.normal_(self.out.weight, std=1e-2)
 
-    def features(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now -> [B, w, h, w], [B, w]."""
+    def see(self, frames: Tensor, actions: Tensor) -> Seen:
+        """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.out.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
-        return self.trunk(patches, condition), condition
+        return Seen(self.trunk(patches, condition), condition, self.patches(frames[:, -1]))
 
-    def change(self, features: Tensor, condition: Tensor, code: Tensor) -> Tensor:
-        """Features, condition and code indices [B] -> patches [B, C p p, h, w] to add to the last frame's."""
-        condition = condition + self.codes(code).to(condition.dtype)
+    def decode(self, seen: Seen, chance: Tensor) -> Tensor:
+        """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
+        condition = seen.condition + self.mix(seen.condition + chance.to(seen.condition.dtype))
+        features = seen.features
         for block in self.head:
             features = block(features, condition)
-        return self.out(features).float()
-
-    def frame(self, last: Tensor, change: Tensor) -> Tensor:
-        """Last frame [B, C, H, W] and a change in patches -> next frame [B, C, H, W], not yet clipped."""
-        return last + self.patches.inverse(change)
+        painted, mask = self.out(features).float().split([self.channels * self.cell, self.cell], dim=1)
+        # The factor lets a mask close within a few hundred updates.
+        return torch.lerp(seen.last, painted, (10 * mask).sigmoid().repeat(1, self.channels, 1, 1))

@@ -1,7 +1,7 @@
 """The GAN family: a generator whose noise is a discrete chance code, against a conditional discriminator.
 
 With one real sample per context, a conditional GAN learns to ignore its noise. So the code that best explains
-the true next frame is found by decoding all of them (multiple choice learning, Guzman-Rivera et al. 2012), the
+the true next frame is found by trying (multiple choice learning, Guzman-Rivera et al. 2012), digit after digit, the
 reconstruction loss trains that code alone, a prior p(code | history, action) learns how often each is right,
 and the adversarial loss judges frames decoded from codes drawn from that prior, which is what the simulator
 will draw. Probabilities of outcomes can therefore be stated, not only sampled.
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError, unknown
-from worldgan.models.backbone import Backbone, BackboneConfig
+from worldgan.models.backbone import Backbone, BackboneConfig, Seen
 from worldgan.models.blocks import twice
+from worldgan.models.chance import CodeEmbedding, CodePrior, draw, prefix
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.learning import (
     Fit,
@@ -27,7 +27,6 @@ from worldgan.models.learning import (
     OptimiserConfig,
     Precision,
     Transition,
-    draw,
     frozen,
     initialised,
     learn_from_rollout,
@@ -45,10 +44,12 @@ class GanConfig:
 
     optimiser: of generator and outcome head.    critic: of the discriminator.
     average: decay of the averaged weights that simulate.
-    codes: how many chance codes.    prior: weight of the prior's cross-entropy.
-    explore: updates over which the choice of code anneals from random to best, so that none is left behind.
+    digits, values: of the chance code; it can tell values ** digits outcomes apart.
+    prefix: weight of the error of codes whose last digits are open.    prior: weight of the prior's cross-entropy.
+    explore: updates over which the choice of digits anneals from random to best, so that no value is left behind.
     objective: a key of OBJECTIVES.    adversarial: weight of the generator's adversarial loss, reached between
-    ``warmup`` and twice as many updates.    penalty: weight of the discriminator's slope penalty.
+    ``warmup``, where the discriminator sets in, and twice as many updates.
+    penalty: weight of the discriminator's slope penalty.
     critic_width, outcome_width: channels of the discriminator and of the outcome head.
     """
 
@@ -57,7 +58,9 @@ class GanConfig:
     critic: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(rate=3e-4))
     average: float = 0.998
     precision: Precision = "auto"
-    codes: int = 8
+    digits: int = 3
+    values: int = 4
+    prefix: float = 0.5
     prior: float = 0.1
     explore: int = 300
     objective: str = "hinge"
@@ -68,61 +71,56 @@ class GanConfig:
     outcome_width: int = 32
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for an unknown objective or too few codes."""
+        """Raises WorldganError for an unknown objective or a code that tells nothing apart."""
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
-        if self.codes < 1:
-            raise WorldganError(f"expected model.codes of at least 1, got {self.codes}")
+        if self.digits < 1 or not 2 <= self.values <= 256 ** (1 / self.digits):
+            got = f"got {self.digits} and {self.values}"
+            raise WorldganError(f"expected model.digits >= 1, model.values >= 2 and values ** digits <= 256, {got}")
 
 
 class Generator(nn.Module):
-    """Backbone plus the prior over its chance codes. Implements ``Predictor``."""
+    """Backbone, chance code, and the prior over codes. Implements ``Predictor``."""
 
-    def __init__(self, spec: EnvSpec, config: BackboneConfig, codes: int) -> None:
+    def __init__(self, spec: EnvSpec, config: BackboneConfig, digits: int, values: int) -> None:
         super().__init__()
-        w = config.width
-        self.codes = codes
-        self.backbone = Backbone(spec, config, codes)
-        self.look = nn.Conv2d(w, w, 3, padding=1)
-        self.prior = nn.Sequential(nn.Linear(3 * w, w), nn.SiLU(), nn.Linear(w, codes))
+        self.backbone = Backbone(spec, config)
+        self.code = CodeEmbedding(digits, values, config.width)
+        self.prior = CodePrior(digits, values, config.width)
 
-    def logits(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Trunk features [B, w, h, w], condition [B, w] -> prior logits [B, codes]."""
-        seen = F.silu(self.look(features))
-        logits: Tensor = self.prior(torch.cat([seen.mean((2, 3)), seen.amax((2, 3)), condition], dim=1))
-        return logits.float()
+    def decode(self, seen: Seen, code: Tensor) -> Tensor:
+        """Codes [B, digits] -> next frames in patches [B, C p p, h, w]."""
+        return self.backbone.decode(seen, self.code(code))
 
-    def every_change(self, features: Tensor, condition: Tensor) -> Tensor:
-        """The change under each code -> [B, codes, C p p, h, w]."""
-        rows = torch.arange(len(features)).repeat_interleave(self.codes)
-        codes = torch.arange(self.codes).repeat(len(features))
-        changes = self.backbone.change(features[rows], condition[rows], codes)
-        return changes.unflatten(0, (len(features), self.codes))
+    def frames(self, patches: Tensor) -> Tensor:
+        """Patches -> pixels [B, C, H, W]."""
+        return self.backbone.patches.inverse(patches)
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``."""
-        features, condition = self.backbone.features(frames, actions)
-        code = draw(self.logits(features, condition), generator)
-        return self.backbone.frame(frames[:, -1], self.backbone.change(features, condition, code))
+        seen = self.backbone.see(frames, actions)
+        code = self.prior.draw(self.prior.look_at(seen), generator)
+        return self.frames(self.decode(seen, code))
 
     def candidates(
         self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """See ``Predictor``: the ``count`` most probable codes, their probabilities scaled to sum to 1."""
         del generator  # nothing is drawn
-        features, condition = self.backbone.features(frames, actions)
-        probability, codes = self.logits(features, condition).softmax(-1).topk(min(count, self.codes))
-        rows = torch.arange(len(frames)).repeat_interleave(codes.shape[1])
-        change = self.backbone.change(features[rows], condition[rows], codes.flatten())
-        drawn = self.backbone.frame(frames[rows, -1], change).unflatten(0, codes.shape)
-        return drawn, probability / probability.sum(dim=1, keepdim=True)
+        seen = self.backbone.see(frames, actions)
+        codes, odds = self.prior.every(self.prior.look_at(seen))
+        probability, chosen = odds.topk(min(count, len(codes)))
+        rows = torch.arange(len(frames)).repeat_interleave(chosen.shape[1])
+        drawn = self.frames(self.decode(seen.index(rows), codes[chosen.flatten()]))
+        return drawn.unflatten(0, chosen.shape), probability / probability.sum(dim=1, keepdim=True)
 
 
 def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
     """Untrained networks of the family."""
     context = config.backbone.context
+    build = lambda: Generator(spec, config.backbone, config.digits, config.values)  # noqa: E731
     return Networks(
-        initialised(lambda: Generator(spec, config.backbone, config.codes), derive(seed, "generator")),
+        initialised(build, derive(seed, "generator")),
         initialised(lambda: OutcomeHead(spec, context, config.outcome_width), derive(seed, "outcome")),
         initialised(lambda: Discriminator(spec, context, config.critic_width), derive(seed, "discriminator")),
     )
@@ -153,38 +151,41 @@ class GanLearner:
 
     def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition, and the frame decoded from the code that explains it best."""
-        actions, backbone = history.then(step.action), self.generator.backbone
-        features, condition = backbone.features(history.frames, actions)
-        logits = self.generator.logits(features, condition)
-        code = self.best_code(features.detach(), condition.detach(), step.target - history.last)
-        codes = torch.cat([code, draw(logits.detach(), self.rng)])
-        change = backbone.change(twice(features), twice(condition), codes)
-        explained, fake = backbone.frame(twice(history.last), change).chunk(2)
+        actions, generator = history.then(step.action), self.generator
+        seen = generator.backbone.see(history.frames, actions)
+        looked = generator.prior.look_at(seen)
+        code = self.explain(seen.detach(), step.target)
+        drawn = generator.prior.draw(looked, self.rng)
+        known = torch.randint(self.config.digits, code.shape[:1], generator=self.rng)
+        codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
+        explained, fake, vague = generator.frames(generator.decode(seen.repeat(3), codes)).chunk(3)
         nexts = (step.target, explained.detach())
         outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
-        critic, adversarial = self.play(history.frames, actions, step.target, fake, step.valid)
-        return {
-            "reconstruction": step.mean((explained - step.target).square().mean((1, 2, 3))) / step.scale,
-            "prior": self.config.prior * step.mean(F.cross_entropy(logits, code, reduction="none")),
-            "adversarial": self.pressure * step.mean(adversarial),
+        losses = {
+            "reconstruction": step.error(explained),
+            "prefix": self.config.prefix * step.error(vague),
+            "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
             "outcome": step.mean(outcome),
-            "discriminator": step.mean(critic),
-        }, explained
+        }
+        if self.updates >= self.config.warmup:
+            losses |= self.play(history.frames, actions, step, fake)
+        return losses, explained
 
-    def play(self, frames: Tensor, actions: Tensor, real: Tensor, fake: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Both players' losses [B] on real and fake next frames after the same context, where ``valid``."""
-        given, pair = (twice(frames), twice(actions)), torch.cat([real, fake.detach()])
+    def play(self, frames: Tensor, actions: Tensor, step: Transition, fake: Tensor) -> dict[str, Tensor]:
+        """Both players' losses on the real and the fake next frame after the same context."""
+        given, pair = (twice(frames), twice(actions)), torch.cat([step.target, fake.detach()])
         logits = self.discriminator(*given, pair)
         on_real, on_fake = logits.chunk(2)
-        critic = self.objective.discriminator(on_real, on_fake)
+        critic = step.mean(self.objective.discriminator(on_real, on_fake))
         if self.config.penalty:
             some = slice(None, None, 4)
             judge = lambda x: self.discriminator(given[0][some], given[1][some], x)  # noqa: E731
-            slopes, weight = slope_penalty(judge, pair[some], logits[some], self.rng), twice(valid.float())[some]
+            slopes, weight = slope_penalty(judge, pair[some], logits[some], self.rng), twice(step.valid.float())[some]
             critic = critic + self.config.penalty * (slopes * weight).sum() / weight.sum().clamp(min=1)
         with frozen(self.discriminator):
             judged = self.discriminator(frames, actions, fake)
-        return critic, self.objective.generator(on_real.detach(), judged)
+        adversarial = step.mean(self.objective.generator(on_real.detach(), judged))
+        return {"adversarial": self.pressure * adversarial, "discriminator": critic}
 
     @property
     def pressure(self) -> float:
@@ -192,10 +193,24 @@ class GanLearner:
         return self.config.adversarial * min(1.0, max(0.0, self.updates / max(1, self.config.warmup) - 1))
 
     @torch.no_grad()
-    def best_code(self, features: Tensor, condition: Tensor, change: Tensor) -> Tensor:
-        """The code [B] whose change is nearest to the true one [B, C, H, W]; early on, a random near one."""
-        target = self.generator.backbone.patches(change)[:, None]
-        error = (self.generator.every_change(features, condition) - target).square().mean((2, 3, 4))
+    def explain(self, seen: Seen, target: Tensor) -> Tensor:
+        """The code [B, digits] whose frame is nearest to the true one [B, C, H, W], digit after digit.
+
+        The best of all ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``. Early
+        on, a random near value is taken, so that no value is left behind.
+        """
+        generator, values = self.generator, self.config.values
+        goal, rows = generator.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
+        repeated, code = seen.index(rows), generator.prior.open(len(target))
+        for digit in range(self.config.digits):
+            tries = code[rows]
+            tries[:, digit] = torch.arange(values).repeat(len(target))
+            frames = generator.decode(repeated, tries).unflatten(0, (len(target), values))
+            code[:, digit] = self.choose((frames - goal).square().mean((2, 3, 4)))
+        return code
+
+    def choose(self, error: Tensor) -> Tensor:
+        """The value [B] of least error [B, values]; early on, a random one of little error."""
         if self.updates >= self.config.explore:
             return error.argmin(dim=1)
         temperature = 0.01 ** (self.updates / self.config.explore)

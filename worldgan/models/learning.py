@@ -68,6 +68,10 @@ class Transition:
         weight = self.valid.to(values.dtype)
         return (values * weight).sum() / weight.sum().clamp(min=1)
 
+    def error(self, frame: Tensor) -> Tensor:
+        """Squared error of predicted frames [B, C, H, W] in units of ``scale``, the mean over the valid rows."""
+        return self.mean((frame - self.target).square().mean((1, 2, 3))) / self.scale
+
 
 def transitions(window: Window) -> tuple[History, list[Transition]]:
     """Where a window's rollout starts, and its T steps."""
@@ -199,10 +203,3 @@ def frozen(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.requires_grad_(True)
-
-
-def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """One index per row [B] from logits [B, N]."""
-    # NaN must not raise here: it has to reach the metrics, where the trainer stops and keeps the last checkpoint.
-    odds = logits.softmax(-1).nan_to_num(1.0)
-    return torch.multinomial(odds, 1, generator=generator)[:, 0]

@@ -43,17 +43,17 @@ class MseConfig:
 
 
 class MeanPredictor(nn.Module):
-    """Backbone with one code. Implements ``Predictor``."""
+    """Backbone without chance. Implements ``Predictor``."""
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
-        self.backbone = Backbone(spec, config, codes=1)
+        self.backbone = Backbone(spec, config)
 
     def forward(self, frames: Tensor, actions: Tensor) -> Tensor:
         """Context [B, K, C, H, W], actions [B, K, A] -> mean next frame [B, C, H, W]."""
-        features, condition = self.backbone.features(frames, actions)
-        code = torch.zeros(len(frames), dtype=torch.long)
-        return self.backbone.frame(frames[:, -1], self.backbone.change(features, condition, code))
+        seen = self.backbone.see(frames, actions)
+        patches = self.backbone.decode(seen, torch.zeros_like(seen.condition))
+        return self.backbone.patches.inverse(patches)
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``; nothing is drawn."""
@@ -102,7 +102,7 @@ class MseLearner:
         nexts = (step.target, frame.detach())
         outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         return {
-            "reconstruction": step.mean((frame - step.target).square().mean((1, 2, 3))) / step.scale,
+            "reconstruction": step.error(frame),
             "outcome": step.mean(outcome),
         }, frame
 

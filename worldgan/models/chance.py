@@ -1,0 +1,93 @@
+"""Chance codes: a few digits that name what happened by chance, and the learned odds of each.
+
+A code is int64 [B, digits], each digit 0..values - 1, or ``values`` where it is left open. Digits are found and drawn
+from first to last, and a code whose last digits are open stands for the mean of all that may follow: a tree whose
+root is the mean prediction and whose leaves are single outcomes.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from worldgan.models.backbone import Seen
+
+
+def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """One index per row [B] from logits [B, N]."""
+    # NaN must not raise here: it has to reach the metrics, where the trainer stops and keeps the last checkpoint.
+    odds = logits.softmax(-1).nan_to_num(1.0)
+    return torch.multinomial(odds, 1, generator=generator)[:, 0]
+
+
+class CodeEmbedding(nn.Module):
+    """Codes [B, digits] -> vectors [B, width]: the sum of one vector per digit, open ones included."""
+
+    def __init__(self, digits: int, values: int, width: int) -> None:
+        super().__init__()
+        self.digits, self.values = digits, values
+        self.table = nn.Embedding(digits * (values + 1), width)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """See above."""
+        offsets = torch.arange(self.digits) * (self.values + 1)
+        vectors: Tensor = self.table(code + offsets)
+        return vectors.sum(1)
+
+
+class CodePrior(nn.Module):
+    """p(code | history, action), digit after digit."""
+
+    def __init__(self, digits: int, values: int, width: int) -> None:
+        super().__init__()
+        self.digits, self.values = digits, values
+        self.look = nn.Conv2d(width, width, 3, padding=1)
+        self.embedding = CodeEmbedding(digits, values, width)
+        self.mix = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, values))
+
+    def look_at(self, seen: Seen) -> Tensor:
+        """What the odds depend on, [B, 3 width]."""
+        looked = F.silu(self.look(seen.features))
+        return torch.cat([looked.mean((2, 3)), looked.amax((2, 3)), seen.condition], dim=1)
+
+    def logits(self, looked: Tensor, known: Tensor) -> Tensor:
+        """Logits [B, values] of the first open digit of ``known`` [B, digits]."""
+        digits = self.embedding(known).to(looked.dtype)
+        logits: Tensor = self.mix(torch.cat([looked, digits], dim=1)).float()
+        return logits
+
+    def open(self, rows: int) -> Tensor:
+        """Codes with all digits open, [rows, digits]."""
+        return torch.full((rows, self.digits), self.values)
+
+    @torch.no_grad()
+    def draw(self, looked: Tensor, generator: torch.Generator) -> Tensor:
+        """One code a row, [B, digits]."""
+        code = self.open(len(looked))
+        for digit in range(self.digits):
+            code[:, digit] = draw(self.logits(looked, code), generator)
+        return code
+
+    def surprise(self, looked: Tensor, code: Tensor) -> Tensor:
+        """-log p(code), in nats, [B]."""
+        prefixes = prefix(code[:, None].expand(-1, self.digits, -1), torch.arange(self.digits), self.values)
+        logits = self.logits(looked.repeat_interleave(self.digits, 0), prefixes.flatten(0, 1))
+        each = F.cross_entropy(logits, code.flatten(), reduction="none")
+        return each.view(-1, self.digits).sum(1)
+
+    def every(self, looked: Tensor) -> tuple[Tensor, Tensor]:
+        """All N = values ** digits codes [N, digits] and their probabilities [B, N]."""
+        codes, odds = self.open(1), looked.new_zeros(len(looked), 1, dtype=torch.float32)
+        for digit in range(self.digits):
+            rows = looked.repeat_interleave(len(codes), 0)
+            logits = self.logits(rows, codes.repeat(len(looked), 1)).log_softmax(-1)
+            odds = (odds[..., None] + logits.view(len(looked), len(codes), self.values)).flatten(1)
+            codes = codes.repeat_interleave(self.values, 0)
+            codes[:, digit] = torch.arange(self.values).repeat(len(codes) // self.values)
+        return codes, odds.exp()
+
+
+def prefix(code: Tensor, known: Tensor, values: int) -> Tensor:
+    """Codes [..., digits] with all but the first ``known`` [...] digits opened."""
+    return torch.where(torch.arange(code.shape[-1]) < known[..., None], code, values)
