@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write, replacing
+from worldgan.files import atomic_write, replacing, sole_writer
 
 
 def test_writing_replaces_the_whole_file_and_makes_folders(tmp_path: Path) -> None:
@@ -34,3 +34,19 @@ def test_a_body_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WorldganError, match="cannot write"), replacing(tmp_path / "a"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with sole_writer(folder):
+        with pytest.raises(WorldganError, match="another process is at work"), sole_writer(folder):
+            pass
+        (folder / "written").touch()
+    with sole_writer(folder):
+        assert (folder / "written").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorldganError, match="cannot write"), sole_writer(tmp_path / "file" / "run"):
+        pass

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
 import torch
 from fakes import dot_spec, dot_window
 from test_floors import MODULES
-from tiny import settings
+from tiny import leaves, settings
 
 from worldgan.agents import PlannerConfig
 from worldgan.config import from_mapping, load
 from worldgan.models import FAMILIES
 from worldgan.models.objectives import OBJECTIVES
+from worldgan.models.regularity import REGULARITIES
 from worldgan.training.trainer import Experiment, TrainingConfig
 
 CONFIGS = [TrainingConfig, PlannerConfig, *(family.config for family in FAMILIES.values())]
@@ -28,20 +28,11 @@ def read_of_configs(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             owner = node.value
             name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-            if name in {"config", "training", "backbone", "optimiser"}:
+            if name in {"config", "training", "backbone", "optimiser", "adversary"}:
                 yield node.attr
 
 
 READ = {name for file in MODULES.values() for name in read_of_configs(ast.parse(file.read_text()))}
-
-
-def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
-    found = {}
-    for each in fields(config):
-        value = getattr(config, each.name)
-        inside = leaves(value, f"{prefix}{each.name}.") if is_dataclass(value) else {f"{prefix}{each.name}": value}
-        found |= inside
-    return found
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__name__)
@@ -53,12 +44,26 @@ def test_every_field_is_read(config: type[Any]) -> None:
 EARLY = {"warmup": 1, "explore": 2, "average": 0.05, "clip": 0.01, "precision": "fp32"}
 """Values under which everything matters within the few updates of this test."""
 
-OTHER: dict[str, Any] = {"precision": "bf16", "explore": 4, "warmup": 3, "average": 0.01, "clip": 0.02}
+OTHER: dict[str, Any] = {
+    "precision": "bf16",
+    "explore": 4,
+    "warmup": 3,
+    "average": 0.01,
+    "clip": 0.02,
+    "momentum": 0.0,
+    "parsimony": 5.0,
+}
+
+
+CHOICES: dict[str, Any] = {"objective": OBJECTIVES, "regularity": REGULARITIES}
+
+ALSO: dict[str, dict[str, Any]] = {"adversary.bound": {"adversary.regularity": "clip"}}
+"""Fields that matter under some values of others only."""
 
 
 def changed(name: str, value: Any) -> Any:
-    if name == "objective":
-        return next(other for other in OBJECTIVES if other != value)
+    if name in CHOICES:
+        return next(other for other in CHOICES[name] if other != value)
     if name in OTHER:
         return OTHER[name]
     if isinstance(value, int):
@@ -95,7 +100,9 @@ def test_every_field_of_a_family_changes_what_is_learnt(family: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(base, same, strict=True))
     idle = []
     for path, value in start.items():
-        other = outcome(family, start | {path: changed(path.split(".")[-1], value)})
-        if len(base) == len(other) and all(map(torch.equal, base, other)):
+        around = start | ALSO.get(path, {})
+        one = outcome(family, around) if path in ALSO else base
+        other = outcome(family, around | {path: changed(path.split(".")[-1], value)})
+        if len(one) == len(other) and all(map(torch.equal, one, other)):
             idle.append(path)
     assert not idle

@@ -1,7 +1,7 @@
 """Data sets and runs that are made within a second."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,19 @@ from worldgan.training.trainer import Experiment
 from worldgan.types import Episode
 
 
+def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted path -> value of every field of a config and of the configs in it."""
+    found = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        inside = leaves(value, f"{prefix}{each.name}.") if is_dataclass(value) else {f"{prefix}{each.name}": value}
+        found |= inside
+    return found
+
+
 def settings(family: str) -> list[str]:
     """Every width of the family as small as it can be."""
-    widths = [f.name for f in fields(FAMILIES[family].config) if f.name.endswith("_width")]
-    small = [f"model.{name}=16" for name in ("backbone.width", *widths)]
+    small = [f"model.{path}=16" for path in leaves(FAMILIES[family].config()) if path.endswith("width")]
     return [*small, "model.backbone.context=2", "training.batch=4", "training.rollout=[1,2]", "training.starts=8"]
 
 

@@ -47,6 +47,31 @@ def move(source: Path, target: Path) -> None:
         _sync(target.parent, os.O_RDONLY)
 
 
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Let no other process write into ``folder`` meanwhile; the lock of a killed process is free at once.
+
+    Missing folders are made. Raises WorldganError if another process holds it, or the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise WorldganError(f"cannot write {folder}: {error.strerror or error}") from None
+    with lock:
+        if os.name == "posix":  # elsewhere two writers are not kept apart
+            import fcntl
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorldganError(
+                    f"expected to be the only writer of {folder}, but another process is at work there: wait for it "
+                    "to end, or choose another folder"
+                ) from None
+        yield
+
+
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:

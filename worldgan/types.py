@@ -104,8 +104,9 @@ class Prediction:
 class Outcomes:
     """N things that could happen next, per row.
 
-    frames: float [B, N, C, H, W].    probability: float [B, N], summing to 1 over N; 1/N each where the family
-    only samples.    rewards, terminated: float [B, N] as in Prediction.
+    frames: float [B, N, C, H, W], no two of a row alike.    probability: float [B, N], summing to 1 over N, most
+    probable first: stated by the family, or how often it sampled the frame; 0 fills up rows with fewer outcomes.
+    rewards, terminated: float [B, N] as in Prediction.
     """
 
     frames: Tensor
@@ -135,7 +136,7 @@ class WorldModel(Protocol[State]):
         """One sampled step under encoded actions [B, A]."""
 
     def outcomes(self, state: State, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
-        """At most ``count`` next steps under encoded actions [B, A], most probable first where stated."""
+        """At most ``count`` different next steps under encoded actions [B, A], most probable first."""
 
     def index(self, state: State, rows: Tensor) -> State:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""

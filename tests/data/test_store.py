@@ -95,7 +95,7 @@ def test_leftovers_are_ignored_and_cleared_when_writing(store: EpisodeStore) -> 
     leftover.write_bytes(b"half")
     (store.path / "episodes" / "notes.txt").write_text("mine")
     assert len(EpisodeStore.open(store.path).indices()) == len(LENGTHS)
-    EpisodeStore.create(store.path, SPEC, seed=3, policy="random")
+    EpisodeStore.create(store.path, SPEC, seed=3, policy="random").tidy()
     assert not leftover.exists()
     assert (store.path / "episodes" / "notes.txt").exists()
 

@@ -1,4 +1,4 @@
-"""Laws that every predictor family obeys, and those of the GAN and its MSE twin."""
+"""Laws that every predictor family obeys, and those of the GAN's players."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec, Learner, Window
 
 each = pytest.mark.parametrize("family", FAMILIES)
-QUICK = {"explore": 80, "warmup": 80, "digits": 2, "values": 2}
+QUICK = {"explore": 80, "adversary.warmup": 80, "digits": 2, "values": 2}
 """Of the families that have such fields: everything is at work within a few hundred updates."""
 
 
@@ -32,7 +32,7 @@ def learner(family: str, spec: EnvSpec | None = None, *settings: str, seed: int 
 
 def quick(family: str, spec: EnvSpec) -> Any:
     fields = FAMILIES[family].config.__dataclass_fields__
-    more = [f"model.{name}={value}" for name, value in QUICK.items() if name in fields]
+    more = [f"model.{name}={value}" for name, value in QUICK.items() if name.split(".")[0] in fields]
     rates = ("model.optimiser.rate=3e-3", "model.optimiser.warmup=20", "model.average=0.98")
     return learner(family, spec, *rates, *more)
 
@@ -125,7 +125,7 @@ def test_nothing_is_learnt_from_what_follows_an_end(family: str) -> None:
 
 def always_playing(family: str) -> list[str]:
     """Settings under which the adversarial game is at full weight from the second update on."""
-    return ["model.warmup=1", "model.explore=1"] if family == "gan" else []
+    return ["model.adversary.warmup=1", "model.explore=1"] if family == "gan" else []
 
 
 @each
@@ -165,6 +165,22 @@ def test_outcomes_are_a_distribution(family: str) -> None:
         assert torch.equal(found.frames, quantise(found.frames))
 
 
+@each
+def test_half_precision_trains_and_simulates(family: str) -> None:
+    """Frames and losses stay float32, whatever the networks compute in."""
+    made, window = learner(family, None, "model.precision=bf16"), dot_window(4, 2, horizon=2)
+    rough, exact = made.update(window), learner(family).update(window)
+    assert rough["reconstruction"] == pytest.approx(exact["reconstruction"], rel=0.1)
+    assert rough != exact
+    model = made.world_model()
+    model.networks.bfloat16()
+    state = model.start(window.frames[:, :2], window.actions[:, :1])
+    prediction, _ = model.step(state, window.actions[:, 1], torch_rng(0))
+    found = model.outcomes(state, window.actions[:, 1], 2, torch_rng(0))
+    assert prediction.frame.dtype == found.frames.dtype == found.probability.dtype == torch.float32
+    assert prediction.frame.isfinite().all()
+
+
 def test_families_have_predictors_of_one_size() -> None:
     sizes = {}
     for name, family in FAMILIES.items():
@@ -180,8 +196,9 @@ def gradients(loss: Tensor, module: nn.Module) -> float:
     return sum(float(gradient.square().sum()) for gradient in found if gradient is not None)
 
 
-def test_each_player_of_the_gan_is_moved_by_its_own_losses_alone() -> None:
-    made, window = learner("gan", None, *always_playing("gan")), dot_window(4, 2, horizon=1)
+@pytest.mark.parametrize("more", [[], ["model.adversary.matching=1", "model.adversary.wrong_action=1"]])
+def test_each_player_of_the_gan_is_moved_by_its_own_losses_alone(more: list[str]) -> None:
+    made, window = learner("gan", None, *always_playing("gan"), *more), dot_window(4, 2, horizon=1)
     for _ in range(3):
         made.update(window)
     history, [step] = transitions(window)
@@ -232,13 +249,16 @@ def taught(request: pytest.FixtureRequest) -> tuple[str, Any, list[dict[str, flo
 
 
 def test_what_could_happen_is_learnt(taught: tuple[str, Any, list[dict[str, float]]]) -> None:
-    """The GAN's outcomes are both sides of the coin at even odds; the mean of both is all that MSE can tell."""
+    """Outcomes are both sides of the coin at even odds; the mean of both is all that MSE can tell.
+
+    Families that only sample cannot tell the two apart in all of a continuum of noise: some samples fall between.
+    """
     family, made, _ = taught
     model, window = made.world_model(), toss(torch_rng(7), 64)
     state = model.start(window.frames[:, :2], window.actions[:, :1])
     found = model.outcomes(state, window.actions[:, 1], 16, torch_rng(8))
     left, right = next_to_the_dot(found.frames, window.frames[:, 1])
-    if family == "mse":
+    if family in {"mse", "motion"}:
         assert found.frames.shape[1] == 1
         assert float(left.mean()) == pytest.approx(0, abs=0.4)
         assert float(right.mean()) == pytest.approx(0, abs=0.4)
@@ -246,16 +266,22 @@ def test_what_could_happen_is_learnt(taught: tuple[str, Any, list[dict[str, floa
         return
     heads = (found.probability * ((left > 0.5) & (right < -0.5))).sum(1)
     tails = (found.probability * ((right > 0.5) & (left < -0.5))).sum(1)
-    assert float(heads.mean()) == pytest.approx(0.5, abs=0.15)
-    assert float(tails.mean()) == pytest.approx(0.5, abs=0.15)
+    tolerance = 0.15 if family == "gan" else 0.2
+    assert float(heads.mean()) == pytest.approx(0.5, abs=tolerance)
+    assert float(tails.mean()) == pytest.approx(0.5, abs=tolerance)
     assert (torch.minimum(heads, tails) > 0.2).float().mean() > 0.8
+
+
+LEFT = {"gan": (0.0, 0.1), "mse": (0.4, 0.75), "motion": (0.4, 0.75), "vae": (0.0, 0.15), "diffusion": (0.05, 0.4)}
+"""What is left of the error in the end. GAN and VAE know what happened; diffusion sees it through noise."""
 
 
 def test_reconstruction_falls_to_what_chance_leaves(taught: tuple[str, Any, list[dict[str, float]]]) -> None:
     """1 is the error of copying the last frame; half of it is the best that a mean can do here."""
     family, _, metrics = taught
     last = sum(each["reconstruction"] for each in metrics[-20:]) / 20
-    assert last < 0.1 if family == "gan" else 0.4 < last < 0.75
+    least, most = LEFT[family]
+    assert least <= last < most
 
 
 def test_samples_differ_where_chance_decides(taught: tuple[str, Any, list[dict[str, float]]]) -> None:
@@ -266,7 +292,7 @@ def test_samples_differ_where_chance_decides(taught: tuple[str, Any, list[dict[s
     prediction, _ = model.step(state, window.actions[:, 1].repeat_interleave(64, 0), torch_rng(10))
     left, right = next_to_the_dot(prediction.frame[:, None], window.frames[:, 1].repeat_interleave(64, 0))
     share = (left > right).float().view(4, 64).mean(1)
-    if family == "mse":
+    if family in {"mse", "motion"}:
         assert ((share == 0) | (share == 1)).all()
     else:
         assert ((share > 0.2) & (share < 0.8)).all()

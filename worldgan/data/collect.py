@@ -25,7 +25,7 @@ from worldgan.actions import ActionSpec, action_spec
 from worldgan.data import codec
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write, move
+from worldgan.files import atomic_write, move, sole_writer
 from worldgan.progress import Report
 from worldgan.seeding import derive, numpy_rng
 from worldgan.types import Agent, EnvSpec
@@ -94,7 +94,7 @@ def collect(
     epsilon: chance per step of RandomPolicy's action instead of the policy's.    repeat: of RandomPolicy.
     processes: one process per env, worth it for slow ones.    max_episode_steps: longer ones are truncated.
     report: gets the steps played so far, at most ``steps`` until they are stored. Nothing is ever deleted.
-    Raises WorldganError if the env is not as ``spec`` says or ``out`` holds another data set.
+    Raises WorldganError if the env is not as ``spec`` says, or ``out`` holds another data set or has another writer.
     """
     if min(steps, num_envs, repeat, max_episode_steps) < 1 or not 0 <= epsilon <= 1:
         raise WorldganError("expected steps, num_envs, repeat and max_episode_steps >= 1, epsilon within 0..1")
@@ -102,11 +102,13 @@ def collect(
     description = f"{name}, epsilon {epsilon}, repeat {repeat}, at most {max_episode_steps} steps"
     with _envs(make_env, spec, num_envs, processes) as envs:
         store = EpisodeStore.create(out, spec, seed=seed, policy=description)
-        shelf = _Shelf(store, steps)
-        if not shelf.complete:
-            actor = _Actor(spec.actions, policy, seed=seed, epsilon=epsilon, repeat=repeat)
-            _play(envs, actor, shelf, max_episode_steps, report)
-        shelf.clear()
+        with sole_writer(out):
+            store.tidy()
+            shelf = _Shelf(store, steps)
+            if not shelf.complete:
+                actor = _Actor(spec.actions, policy, seed=seed, epsilon=epsilon, repeat=repeat)
+                _play(envs, actor, shelf, max_episode_steps, report)
+            shelf.clear()
         if report is not None:
             report(shelf.steps, f"{shelf.count} episodes")
     return store

@@ -54,11 +54,14 @@ class EpisodeStore:
             (path / "episodes").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorldganError(f"cannot write {path}: {error.strerror}") from None
-        for leftover in (path / "episodes").glob(".*.tmp.*"):  # of a kill; episodes have other names
-            leftover.unlink(missing_ok=True)
         if not (path / "dataset.json").exists():
             atomic_write(path / "dataset.json", json.dumps(wanted, indent=2).encode())
         return cls(path, spec, seed=seed, policy=policy)
+
+    def tidy(self) -> None:
+        """Remove what a killed writer left half written. For the sole writer only."""
+        for leftover in (self.path / "episodes").glob(".*.tmp.*"):  # episodes have other names
+            leftover.unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> EpisodeStore:

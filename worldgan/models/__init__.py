@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from worldgan.models import gan, mse
+from worldgan.models import diffusion, gan, motion, mse, vae
 from worldgan.models.world import Networks
 from worldgan.types import EnvSpec, Learner
 
@@ -21,4 +21,7 @@ class Family(NamedTuple):
 FAMILIES: dict[str, Family] = {
     "gan": Family(gan.GanConfig, gan.networks, gan.GanLearner),
     "mse": Family(mse.MseConfig, mse.networks, mse.MseLearner),
+    "motion": Family(motion.MotionConfig, motion.networks, motion.MotionLearner),
+    "vae": Family(vae.VaeConfig, vae.networks, vae.VaeLearner),
+    "diffusion": Family(diffusion.DiffusionConfig, diffusion.networks, diffusion.DiffusionLearner),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
@@ -83,12 +84,22 @@ class Backbone(nn.Module):
         patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
         return Seen(self.trunk(patches, condition), condition, self.patches(frames[:, -1]))
 
-    def decode(self, seen: Seen, chance: Tensor) -> Tensor:
-        """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
+    def hidden(self, seen: Seen, chance: Tensor) -> Tensor:
+        """Chance [B, width] -> what the head makes of it, [B, width, h, w]."""
         condition = seen.condition + self.mix(seen.condition + chance.to(seen.condition.dtype))
         features = seen.features
         for block in self.head:
             features = block(features, condition)
-        painted, mask = self.out(features).float().split([self.channels * self.cell, self.cell], dim=1)
-        # The factor lets a mask close within a few hundred updates.
-        return torch.lerp(seen.last, painted, (10 * mask).sigmoid().repeat(1, self.channels, 1, 1))
+        return features
+
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
+        painted, mask = self.out(hidden).float().split([self.channels * self.cell, self.cell], dim=1)
+        # Softsign never saturates: where most pixels are still, a plain sigmoid closes for good before objects are
+        # learnt.
+        return painted, 6 * F.softsign(mask)
+
+    def decode(self, seen: Seen, chance: Tensor) -> Tensor:
+        """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
+        painted, mask = self.paint(self.hidden(seen, chance))
+        return torch.lerp(seen.last, painted, mask.sigmoid().repeat(1, self.channels, 1, 1))

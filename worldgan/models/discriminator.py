@@ -21,8 +21,12 @@ class Discriminator(nn.Module):
         self.logit = nn.Conv2d(2 * width, 1, 1)
         self.project = nn.Linear(width, 2 * width)
 
-    def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
-        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> logit [B]."""
+    def inspect(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2 width, h, w], logit [B]."""
         features, condition = self.encoder(frames, actions, next_frame)
         projected = (features * self.project(condition)[..., None, None]).mean(dim=1, keepdim=True)
-        return (self.logit(features) + projected).float().sum((1, 2, 3))
+        return features, (self.logit(features) + projected).float().sum((1, 2, 3))
+
+    def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
+        """The same -> logit [B]."""
+        return self.inspect(frames, actions, next_frame)[1]

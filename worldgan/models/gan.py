@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from worldgan.errors import WorldganError, unknown
+from worldgan.errors import WorldganError
+from worldgan.models.adversary import Adversary, AdversaryConfig
 from worldgan.models.backbone import Backbone, BackboneConfig, Seen
-from worldgan.models.blocks import twice
 from worldgan.models.chance import CodeEmbedding, CodePrior, draw, prefix
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.learning import (
@@ -27,11 +27,9 @@ from worldgan.models.learning import (
     OptimiserConfig,
     Precision,
     Transition,
-    frozen,
     initialised,
     learn_from_rollout,
 )
-from worldgan.models.objectives import OBJECTIVES, slope_penalty
 from worldgan.models.outcome import OutcomeHead
 from worldgan.models.world import History, Networks, NextFrameModel
 from worldgan.seeding import derive, torch_rng
@@ -42,38 +40,30 @@ from worldgan.types import EnvSpec, Metrics, Window
 class GanConfig:
     """Reconstruction error is measured in units of copying the last frame and has weight 1.
 
-    optimiser: of generator and outcome head.    critic: of the discriminator.
-    average: decay of the averaged weights that simulate.
+    optimiser: of generator and outcome head.    average: decay of the averaged weights that simulate.
     digits, values: of the chance code; it can tell values ** digits outcomes apart.
     prefix: weight of the error of codes whose last digits are open.    prior: weight of the prior's cross-entropy.
     explore: updates over which the choice of digits anneals from random to best, so that no value is left behind.
-    objective: a key of OBJECTIVES.    adversarial: weight of the generator's adversarial loss, reached between
-    ``warmup``, where the discriminator sets in, and twice as many updates.
-    penalty: weight of the discriminator's slope penalty.
-    critic_width, outcome_width: channels of the discriminator and of the outcome head.
+    parsimony: by how much, in units of how far a row's frames differ, a code may be worse per nat that it is more
+    probable; reached over twice as many updates.
+    adversary: the discriminator and its game.    outcome_width: channels of the outcome head.
     """
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    critic: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(rate=3e-4))
     average: float = 0.998
     precision: Precision = "auto"
     digits: int = 3
     values: int = 4
     prefix: float = 0.5
     prior: float = 0.1
-    explore: int = 300
-    objective: str = "hinge"
-    adversarial: float = 0.05
-    warmup: int = 300
-    penalty: float = 1.0
-    critic_width: int = 48
+    explore: int = 100
+    parsimony: float = 0.02
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     outcome_width: int = 32
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for an unknown objective or a code that tells nothing apart."""
-        if self.objective not in OBJECTIVES:
-            raise unknown("objective", self.objective, OBJECTIVES)
+        """Raises WorldganError for a code that tells nothing apart."""
         if self.digits < 1 or not 2 <= self.values <= 256 ** (1 / self.digits):
             got = f"got {self.digits} and {self.values}"
             raise WorldganError(f"expected model.digits >= 1, model.values >= 2 and values ** digits <= 256, {got}")
@@ -122,7 +112,7 @@ def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
     return Networks(
         initialised(build, derive(seed, "generator")),
         initialised(lambda: OutcomeHead(spec, context, config.outcome_width), derive(seed, "outcome")),
-        initialised(lambda: Discriminator(spec, context, config.critic_width), derive(seed, "discriminator")),
+        initialised(lambda: Discriminator(spec, context, config.adversary.width), derive(seed, "discriminator")),
     )
 
 
@@ -133,14 +123,13 @@ class GanLearner:
         self.spec, self.config = spec, config
         self.networks = networks(spec, config, seed)
         self.generator: Generator = self.networks.predictor  # type: ignore[assignment]
-        self.discriminator: Discriminator = self.networks.discriminator  # type: ignore[assignment]
+        self.adversary = Adversary(self.networks.discriminator, config.adversary)  # type: ignore[arg-type]  # not None
         optimisers = {
             "generator": Optimiser(self.generator, config.optimiser),
             "outcome": Optimiser(self.networks.outcome, config.optimiser),
-            "discriminator": Optimiser(self.discriminator, config.critic, betas=(0.5, 0.99)),
+            "discriminator": self.adversary.optimiser,
         }
         self.fit = Fit(self.networks, optimisers, config.average)
-        self.objective = OBJECTIVES[config.objective]
         self.rng, self.updates = torch_rng(seed, "learner"), 0
 
     def update(self, window: Window) -> Metrics:
@@ -154,7 +143,7 @@ class GanLearner:
         actions, generator = history.then(step.action), self.generator
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
-        code = self.explain(seen.detach(), step.target)
+        code = self.explain(seen.detach(), looked.detach(), step.target)
         drawn = generator.prior.draw(looked, self.rng)
         known = torch.randint(self.config.digits, code.shape[:1], generator=self.rng)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
@@ -167,47 +156,33 @@ class GanLearner:
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
             "outcome": step.mean(outcome),
         }
-        if self.updates >= self.config.warmup:
-            losses |= self.play(history.frames, actions, step, fake)
-        return losses, explained
-
-    def play(self, frames: Tensor, actions: Tensor, step: Transition, fake: Tensor) -> dict[str, Tensor]:
-        """Both players' losses on the real and the fake next frame after the same context."""
-        given, pair = (twice(frames), twice(actions)), torch.cat([step.target, fake.detach()])
-        logits = self.discriminator(*given, pair)
-        on_real, on_fake = logits.chunk(2)
-        critic = step.mean(self.objective.discriminator(on_real, on_fake))
-        if self.config.penalty:
-            some = slice(None, None, 4)
-            judge = lambda x: self.discriminator(given[0][some], given[1][some], x)  # noqa: E731
-            slopes, weight = slope_penalty(judge, pair[some], logits[some], self.rng), twice(step.valid.float())[some]
-            critic = critic + self.config.penalty * (slopes * weight).sum() / weight.sum().clamp(min=1)
-        with frozen(self.discriminator):
-            judged = self.discriminator(frames, actions, fake)
-        adversarial = step.mean(self.objective.generator(on_real.detach(), judged))
-        return {"adversarial": self.pressure * adversarial, "discriminator": critic}
-
-    @property
-    def pressure(self) -> float:
-        """Present weight of the adversarial loss."""
-        return self.config.adversarial * min(1.0, max(0.0, self.updates / max(1, self.config.warmup) - 1))
+        return losses | self.adversary.play(history, step, fake, self.updates, self.rng), explained
 
     @torch.no_grad()
-    def explain(self, seen: Seen, target: Tensor) -> Tensor:
+    def explain(self, seen: Seen, looked: Tensor, target: Tensor) -> Tensor:
         """The code [B, digits] whose frame is nearest to the true one [B, C, H, W], digit after digit.
 
-        The best of all ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``. Early
-        on, a random near value is taken, so that no value is left behind.
+        The best of all ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``. Among
+        values that are about as near, the more probable is taken: else several codes would share every outcome.
         """
         generator, values = self.generator, self.config.values
         goal, rows = generator.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
         repeated, code = seen.index(rows), generator.prior.open(len(target))
+        spread = torch.zeros(len(target), 1)
         for digit in range(self.config.digits):
             tries = code[rows]
             tries[:, digit] = torch.arange(values).repeat(len(target))
             frames = generator.decode(repeated, tries).unflatten(0, (len(target), values))
-            code[:, digit] = self.choose((frames - goal).square().mean((2, 3, 4)))
+            error = (frames - goal).square().mean((2, 3, 4))
+            spread = torch.maximum(spread, error.amax(1, keepdim=True) - error.amin(1, keepdim=True))
+            surprise = -generator.prior.logits(looked, code).log_softmax(1)
+            code[:, digit] = self.choose(error + self.parsimony * spread * surprise)
         return code
+
+    @property
+    def parsimony(self) -> float:
+        """Present price of a nat of surprise; none before codes have come to differ, or a single one would win."""
+        return self.config.parsimony * min(1.0, max(0.0, self.updates / max(1, self.config.explore) - 1))
 
     def choose(self, error: Tensor) -> Tensor:
         """The value [B] of least error [B, values]; early on, a random one of little error."""

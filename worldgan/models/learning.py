@@ -68,9 +68,12 @@ class Transition:
         weight = self.valid.to(values.dtype)
         return (values * weight).sum() / weight.sum().clamp(min=1)
 
-    def error(self, frame: Tensor) -> Tensor:
-        """Squared error of predicted frames [B, C, H, W] in units of ``scale``, the mean over the valid rows."""
-        return self.mean((frame - self.target).square().mean((1, 2, 3))) / self.scale
+    def error(self, frame: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+        """Squared error of predicted frames [B, C, H, W] in units of ``scale``, the mean over the valid rows.
+
+        weight: of each row, [B] or the same for all.
+        """
+        return self.mean(weight * (frame - self.target).square().mean((1, 2, 3))) / self.scale
 
 
 def transitions(window: Window) -> tuple[History, list[Transition]]:

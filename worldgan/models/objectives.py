@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,15 +18,48 @@ class Objective(NamedTuple):
     generator: Loss
 
 
+def minimax_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Cross-entropy of telling real from fake: the discriminator's side of Goodfellow et al. 2014, eq. 1."""
+    return F.softplus(-real) + F.softplus(fake)
+
+
+def minimax_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """The generator's side of Goodfellow et al. 2014, eq. 1; flat where the discriminator is sure of a fake."""
+    del real
+    return -F.softplus(fake)
+
+
+def nonsaturating_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Goodfellow et al. 2014, end of section 3: maximise log D instead, which is steep where that is flat."""
+    del real
+    return F.softplus(-fake)
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Mao et al. 2017, eq. 9: real at 1, fake at 0."""
+    return ((real - 1).square() + fake.square()) / 2
+
+
+def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Mao et al. 2017, eq. 9: fake at 1."""
+    del real
+    return (fake - 1).square() / 2
+
+
+def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Arjovsky et al. 2017, eq. 2 and algorithm 1. Without bound unless the discriminator's slope is limited."""
+    return fake - real
+
+
+def wasserstein_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """Arjovsky et al. 2017, algorithm 1; the same as the hinge's (Miyato et al. 2018, eq. 17)."""
+    del real
+    return -fake
+
+
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """Lim & Ye 2017, eq. 4; Miyato et al. 2018, eq. 16."""
     return F.relu(1 - real) + F.relu(1 + fake)
-
-
-def hinge_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """Miyato et al. 2018, eq. 17."""
-    del real
-    return -fake
 
 
 def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -41,23 +73,22 @@ def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(real - fake)
 
 
-def slope_penalty(
-    judge: Callable[[Tensor], Tensor],
-    frames: Tensor,
-    logits: Tensor,
-    generator: torch.Generator,
-    nudge: float = 0.01,
-) -> Tensor:
-    """Half the squared slope of a discriminator's logit -> [B]: R1 and R2 (Mescheder et al. 2018) without
-    double backward. The expected square of a finite difference along Gaussian noise is the squared gradient.
+def feature_matching(real: Tensor, fake: Tensor, weight: Tensor) -> Tensor:
+    """Squared distance between mean features of real and fake frames, the mean over features -> [].
 
-    judge: frames [B, ...] -> logits [B].    logits: ``judge(frames)``, already computed.
+    Features [B, ...] of a discriminator, rows weighted by [B] (Salimans et al. 2016, section 3.1). Means over the
+    batch, not row by row: what a chance code draws need not be what happened.
     """
-    noise = torch.randn(frames.shape, generator=generator)
-    return ((judge(frames + nudge * noise) - logits) / nudge).square() / 2
+    share = weight.float() / weight.float().sum().clamp(min=1)
+    apart = share @ (real.float() - fake.float()).flatten(1)
+    return apart.square().mean()
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "hinge": Objective(hinge_discriminator, hinge_generator),
+    "hinge": Objective(hinge_discriminator, wasserstein_generator),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator),
+    "minimax": Objective(minimax_discriminator, minimax_generator),
+    "nonsaturating": Objective(minimax_discriminator, nonsaturating_generator),
+    "least_squares": Objective(least_squares_discriminator, least_squares_generator),
+    "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator),
 }

@@ -14,6 +14,11 @@ from worldgan.models.outcome import OutcomeHead
 from worldgan.pixels import quantise, to_float
 from worldgan.types import EnvSpec, Outcomes, Prediction
 
+SPREAD = 4
+"""Candidates looked at per outcome asked for, since some will look alike."""
+ALIKE = 0.5
+"""Pixels, in [-1, 1], that differ by no more show the same outcome: a quarter of the range."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -42,6 +47,27 @@ class History:
     def index(self, rows: Tensor) -> History:
         """The given rows, in that order."""
         return History(self.frames[rows], self.actions[rows])
+
+
+def distinct(frames: Tensor, probability: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Candidates [B, N, C, H, W] of probability [B, N] -> the most probable different ones [B, M <= count, ...].
+
+    Frames nowhere further apart than ``ALIKE`` become the more probable of them, with both probabilities. What is
+    left is scaled to sum to 1; a row with fewer different frames than others is filled up with probability 0.
+    """
+    order = probability.argsort(dim=1, descending=True, stable=True)
+    rows = torch.arange(len(frames))[:, None]
+    frames, probability = frames[rows, order], probability[rows, order]
+    for i in range(frames.shape[1] - 1):
+        gaps = (frames[:, i + 1 :] - frames[:, i : i + 1]).abs().amax((2, 3, 4))
+        joined = (gaps <= ALIKE) & (probability[:, i : i + 1] > 0)
+        moved = probability[:, i + 1 :] * joined
+        probability[:, i] += moved.sum(1)
+        probability[:, i + 1 :] -= moved
+    best = probability.topk(min(count, frames.shape[1]))
+    kept = max(1, int((best.values > 0).sum(1).max()))
+    shares = best.values[:, :kept] / best.values[:, :kept].sum(1, keepdim=True)
+    return frames[rows, best.indices[:, :kept]], shares
 
 
 class Predictor(Protocol):
@@ -92,10 +118,10 @@ class NextFrameModel:
 
     @torch.inference_mode()
     def outcomes(self, state: History, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
-        """At most ``count`` next steps under encoded actions [B, A], most probable first where stated."""
+        """At most ``count`` next steps under encoded actions [B, A], most probable first, no two of a row alike."""
         actions = state.then(action)
-        frames, probability = self.predictor.candidates(state.frames, actions, count, generator)
-        frames = quantise(frames)
+        frames, probability = self.predictor.candidates(state.frames, actions, SPREAD * count, generator)
+        frames, probability = distinct(quantise(frames), probability, count)
         rows = torch.arange(len(action)).repeat_interleave(frames.shape[1])
         judged = self.networks.outcome.predict(state.frames[rows], actions[rows], frames.flatten(0, 1))
         reward, terminated = (score.view(probability.shape) for score in judged)

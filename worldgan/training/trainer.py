@@ -16,6 +16,7 @@ from worldgan.config import from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import WindowSampler, episodes, loader, sequences, starts
 from worldgan.errors import WorldganError, unknown
+from worldgan.files import sole_writer
 from worldgan.models import FAMILIES
 from worldgan.pixels import Frames, to_array
 from worldgan.progress import Report
@@ -239,8 +240,9 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
         info = _begun(run, info)
     learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
     trainer = Trainer(run, info, store, learner)
-    trainer.resume()
-    trainer.fit(report or (lambda done, note="": None))
+    with sole_writer(out):
+        trainer.resume()
+        trainer.fit(report or (lambda done, note="": None))
     return run
 
 

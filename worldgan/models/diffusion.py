@@ -1,0 +1,227 @@
+"""The diffusion family: the next frame emerges from noise in a few steps (EDM, Karras et al. 2022).
+
+As in DIAMOND (Alonso et al. 2024), one to three steps of Euler are enough, since EDM's denoiser is well scaled at any
+noise level. Unlike there, the noisy frame is given late: the trunk sees the history once per predicted frame, and a
+step of denoising costs the head alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from worldgan.errors import WorldganError
+from worldgan.models.backbone import Backbone, BackboneConfig, Seen
+from worldgan.models.blocks import compute_dtype
+from worldgan.models.learning import (
+    Fit,
+    Optimiser,
+    OptimiserConfig,
+    Precision,
+    Transition,
+    initialised,
+    learn_from_rollout,
+)
+from worldgan.models.outcome import OutcomeHead
+from worldgan.models.world import History, Networks, NextFrameModel
+from worldgan.seeding import derive, torch_rng
+from worldgan.types import EnvSpec, Metrics, Window
+
+SIGMA_DATA = 0.5
+"""Standard deviation of frames in [-1, 1]; EDM's value for pictures."""
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The same backbone, optimiser and outcome head as the other families.
+
+    average: decay of the averaged weights that simulate.    steps: of Euler's method per frame; 1 can only blur.
+    sigma_max, sigma_min: standard deviation of the noise that sampling starts from, and at its last step, in units of
+    float frames. DIAMOND's last step is at 0.002, which leaves it, as one of three, next to nothing to do.
+    log_mean, log_std: of the logarithm of the noise level in training, which is clamped to sigma_min..sigma_max.
+    outcome_width: channels of the outcome head.
+    """
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    average: float = 0.998
+    precision: Precision = "auto"
+    steps: int = 3
+    sigma_max: float = 5.0
+    sigma_min: float = 0.2
+    log_mean: float = -0.4
+    log_std: float = 1.2
+    outcome_width: int = 32
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError for noise that cannot be drawn or removed."""
+        if self.steps < 1 or not 0 < self.sigma_min < self.sigma_max or self.log_std < 0:
+            got = f"got {self.steps}, {self.sigma_min}, {self.sigma_max} and {self.log_std}"
+            raise WorldganError(
+                f"expected model.steps >= 1, 0 < model.sigma_min < model.sigma_max and model.log_std >= 0, {got}"
+            )
+
+
+def noise_levels(steps: int, low: float, high: float, rho: float = 7) -> list[float]:
+    """``steps`` noise levels falling from ``high`` to ``low``, and 0 (Karras et al. 2022, eq. 5); one is ``high``."""
+    start, end = high ** (1 / rho), low ** (1 / rho)
+    return [(start + i / max(1, steps - 1) * (end - start)) ** rho for i in range(steps)] + [0.0]
+
+
+class LevelEmbedding(nn.Module):
+    """Noise levels [B] -> vectors [B, width]: sines and cosines of EDM's c_noise = ln(sigma) / 4, then an MLP."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.waves = nn.Linear(8, width)
+        self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        """See above."""
+        # c_noise spans about 1, so the slowest of these waves orders all levels and the fastest tells near ones apart.
+        angles = sigma.log()[:, None] / 4 * math.pi * 2 ** torch.arange(4)
+        waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+        return self.mix(self.waves(waves.to(compute_dtype(self.waves.weight))))
+
+
+class Denoiser(nn.Module):
+    """Backbone whose head also sees a noisy next frame. Implements ``Predictor``.
+
+    levels: noise levels of sampling, falling, the last one 0.
+    """
+
+    def __init__(self, spec: EnvSpec, config: BackboneConfig, levels: list[float]) -> None:
+        super().__init__()
+        height, width, channels = spec.frame
+        self.frame, self.levels = (channels, height, width), levels
+        self.backbone = Backbone(spec, config)
+        self.stem = nn.Conv2d(channels * self.backbone.cell, config.width, 1)
+        self.level = LevelEmbedding(config.width)
+
+    def forward(self, seen: Seen, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """Noisy next frames [B, C, H, W] of noise levels [B] -> what they may have been on average, float32.
+
+        F(c_in x; c_noise) (Karras et al. 2022, eq. 7) without c_skip and c_out, which would have the network tell the
+        noise of every pixel: 48 numbers a patch, where a frame has few. It predicts frames (Li & He 2025), as the
+        backbone does in other families.
+        """
+        scaled = noisy * (sigma.square() + SIGMA_DATA**2).rsqrt()[:, None, None, None]
+        features = self.stem(self.backbone.patches(scaled).to(compute_dtype(self.stem.weight)))
+        chance = self.level(sigma)
+        return self.backbone.patches.inverse(
+            self.backbone.decode(replace(seen, features=seen.features + features), chance)
+        )
+
+    def denoise(self, seen: Seen, noisy: Tensor, levels: list[float]) -> Tensor:
+        """Frames [B, C, H, W] of noise level ``levels[0]`` down to the last of ``levels``, which is 0.
+
+        Euler's method: Karras et al. 2022, algorithm 1, without its second-order correction.
+        """
+        for sigma, lower in pairwise(levels):
+            clean = self(seen, noisy, torch.full((len(noisy),), sigma))
+            noisy = torch.lerp(clean, noisy, lower / sigma)
+        return noisy
+
+    def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
+        """One next frame a row, [B, C, H, W]."""
+        noise = torch.randn(len(seen.last), *self.frame, generator=generator)
+        return self.denoise(seen, self.levels[0] * noise, self.levels)
+
+    def near(self, seen: Seen, target: Tensor, generator: torch.Generator) -> Tensor:
+        """What sampling would end in, had its first step led to ``target`` [B, C, H, W]; a single one starts there."""
+        levels = self.levels[min(1, len(self.levels) - 2) :]
+        return self.denoise(seen, target + levels[0] * torch.randn(target.shape, generator=generator), levels)
+
+    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+        """See ``Predictor``."""
+        return self.draw(self.backbone.see(frames, actions), generator)
+
+    def candidates(
+        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """See ``Predictor``: ``count`` samples, 1 / ``count`` each."""
+        rows = torch.arange(len(frames)).repeat_interleave(count)
+        seen = self.backbone.see(frames, actions).index(rows)
+        drawn = self.draw(seen, generator)
+        return drawn.unflatten(0, (len(frames), count)), torch.full((len(frames), count), 1 / count)
+
+
+def networks(spec: EnvSpec, config: DiffusionConfig, seed: int) -> Networks:
+    """Untrained networks of the family."""
+    context = config.backbone.context
+    levels = noise_levels(config.steps, config.sigma_min, config.sigma_max)
+    return Networks(
+        initialised(lambda: Denoiser(spec, config.backbone, levels), derive(seed, "generator")),
+        initialised(lambda: OutcomeHead(spec, context, config.outcome_width), derive(seed, "outcome")),
+    )
+
+
+class DiffusionLearner:
+    """Trains the denoiser and the outcome head along the model's own rollouts."""
+
+    def __init__(self, spec: EnvSpec, config: DiffusionConfig, seed: int) -> None:
+        self.spec, self.config = spec, config
+        self.networks = networks(spec, config, seed)
+        self.denoiser: Denoiser = self.networks.predictor  # type: ignore[assignment]
+        optimisers = {
+            "generator": Optimiser(self.denoiser, config.optimiser),
+            "outcome": Optimiser(self.networks.outcome, config.optimiser),
+        }
+        self.fit = Fit(self.networks, optimisers, config.average)
+        self.rng = torch_rng(seed, "learner")
+
+    def update(self, window: Window) -> Metrics:
+        """One optimisation step on ``window``; see ``Learner``."""
+        metrics = learn_from_rollout(window, self.losses, self.config.precision)
+        return metrics | self.fit.step()
+
+    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
+        """Named losses of one transition, and a frame as sampled that shows what really happened.
+
+        A free sample may show what else could have happened; rolled on from there, the rest of the window would teach
+        jumps back to the real trajectory.
+        """
+        actions = history.then(step.action)
+        seen = self.denoiser.backbone.see(history.frames, actions)
+        sigma = self.noise(len(step.target))
+        noisy = step.target + sigma[:, None, None, None] * torch.randn(step.target.shape, generator=self.rng)
+        clean = self.denoiser(seen, noisy, sigma)
+        with torch.no_grad():
+            sampled = self.denoiser.near(seen, step.target, self.rng)
+        outcome = self.networks.outcome.losses(
+            history.frames, actions, (step.target, sampled), step.reward, step.terminated
+        )
+        return {
+            # EDM's weight, 1 / c_out^2 (Karras et al. 2022, eq. 8), in units that make it 1 in boundless noise.
+            "reconstruction": step.error(clean, 1 + (SIGMA_DATA / sigma).square()),
+            "outcome": step.mean(outcome),
+        }, sampled
+
+    def noise(self, rows: int) -> Tensor:
+        """Noise levels [rows], log-normal (Karras et al. 2022, table 1)."""
+        config = self.config
+        logs = config.log_mean + config.log_std * torch.randn(rows, generator=self.rng)
+        return logs.exp().clamp(config.sigma_min, config.sigma_max)
+
+    def world_model(self) -> NextFrameModel:
+        """See ``Learner``."""
+        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
+
+    def weights(self) -> dict[str, Tensor]:
+        """See ``Learner``."""
+        return self.fit.weights()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Learner``."""
+        return self.fit.state_dict() | {"rng": self.rng.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See ``Learner``."""
+        self.fit.load_state_dict(state)
+        self.rng.set_state(state["rng"])

@@ -1,0 +1,200 @@
+"""The VAE family: what happens by chance is a Gaussian latent, with a learned prior (SVG-LP, Denton & Fergus 2018).
+
+A posterior looks at the real transition and says which latents explain it; the decoder learns to draw the next frame
+from those; the prior, which sees the history alone, learns to expect them, and is what the simulator draws from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from worldgan.errors import WorldganError
+from worldgan.models.backbone import Backbone, BackboneConfig, Seen
+from worldgan.models.blocks import TransitionEncoder, compute_dtype
+from worldgan.models.learning import (
+    Fit,
+    Optimiser,
+    OptimiserConfig,
+    Precision,
+    Transition,
+    initialised,
+    learn_from_rollout,
+)
+from worldgan.models.outcome import OutcomeHead
+from worldgan.models.world import History, Networks, NextFrameModel
+from worldgan.seeding import derive, torch_rng
+from worldgan.types import EnvSpec, Metrics, Window
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """The same backbone, optimiser and outcome head as the other families; their error has weight 1.
+
+    average: decay of the averaged weights that simulate.    latents: Z, numbers that tell what happened by chance.
+    beta: weight of a nat of KL divergence, in units of the error of copying the last frame; it is reached after
+    ``warmup`` updates, rising from 0, so that the latents are in use before they cost anything.
+    posterior_width, outcome_width: channels of the posterior and of the outcome head.
+    """
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    average: float = 0.998
+    precision: Precision = "auto"
+    latents: int = 16
+    beta: float = 0.01
+    warmup: int = 300
+    posterior_width: int = 32
+    outcome_width: int = 32
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError without latents, or for a negative weight or time."""
+        if self.latents < 1 or self.beta < 0 or self.warmup < 0:
+            got = f"got {self.latents}, {self.beta} and {self.warmup}"
+            raise WorldganError(f"expected model.latents of at least 1, model.beta and model.warmup from 0, {got}")
+
+
+class Gaussian(NamedTuple):
+    """Diagonal normal distributions of B rows, float32. mean, log_std: [B, Z]."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """One sample a row, [B, Z], through which gradients flow (Kingma & Welling 2014, section 2.4)."""
+        return self.mean + self.log_std.exp() * torch.randn(self.mean.shape, generator=generator)
+
+    def divergence(self, other: Gaussian) -> Tensor:
+        """KL(self || other), in nats, [B]."""
+        ratio = (2 * (self.log_std - other.log_std)).exp()
+        distance = ((self.mean - other.mean) / other.log_std.exp()).square()
+        return (0.5 * (ratio + distance - 1) + other.log_std - self.log_std).sum(1)
+
+
+class GaussianHead(nn.Module):
+    """Features [B, channels, h, w] and a condition [B, condition] -> a Gaussian of Z latents."""
+
+    def __init__(self, channels: int, condition: int, latents: int) -> None:
+        super().__init__()
+        hidden = 2 * condition
+        self.mix = nn.Sequential(nn.Linear(2 * channels + condition, hidden), nn.SiLU(), nn.Linear(hidden, 2 * latents))
+
+    def forward(self, features: Tensor, condition: Tensor) -> Gaussian:
+        """See above."""
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3)), condition], dim=1)
+        mean, log_std = self.mix(pooled).float().chunk(2, dim=1)
+        return Gaussian(mean, 5 * torch.tanh(log_std / 5))  # e^-5..e^5: neither a division by 0 nor an overflow
+
+
+class LatentPredictor(nn.Module):
+    """Backbone, latents, their prior, and the posterior that only training needs. Implements ``Predictor``."""
+
+    def __init__(self, spec: EnvSpec, config: BackboneConfig, latents: int, posterior_width: int) -> None:
+        super().__init__()
+        width, narrow = config.width, posterior_width
+        self.backbone = Backbone(spec, config)
+        self.latents = nn.Linear(latents, width)
+        self.look = nn.Conv2d(width, width, 3, padding=1)
+        self.prior = GaussianHead(width, width, latents)
+        self.encoder = TransitionEncoder(spec.frame, config.context, spec.actions.size, narrow)
+        self.posterior = GaussianHead(2 * narrow, narrow, latents)
+
+    def expect(self, seen: Seen) -> Gaussian:
+        """The prior p(z | history, action)."""
+        return self.prior(F.silu(self.look(seen.features)), seen.condition)
+
+    def explain(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Gaussian:
+        """The posterior q(z | transition): context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W]."""
+        return self.posterior(*self.encoder(frames, actions, next_frame))
+
+    def decode(self, seen: Seen, latents: Tensor) -> Tensor:
+        """Latents [B, Z] -> next frames [B, C, H, W]."""
+        chance = self.latents(latents.to(compute_dtype(self.latents.weight)))
+        return self.backbone.patches.inverse(self.backbone.decode(seen, chance))
+
+    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+        """See ``Predictor``."""
+        seen = self.backbone.see(frames, actions)
+        return self.decode(seen, self.expect(seen).draw(generator))
+
+    def candidates(
+        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """See ``Predictor``: ``count`` samples, 1 / ``count`` each."""
+        rows = torch.arange(len(frames)).repeat_interleave(count)
+        seen = self.backbone.see(frames, actions).index(rows)
+        drawn = self.decode(seen, self.expect(seen).draw(generator))
+        return drawn.unflatten(0, (len(frames), count)), torch.full((len(frames), count), 1 / count)
+
+
+def networks(spec: EnvSpec, config: VaeConfig, seed: int) -> Networks:
+    """Untrained networks of the family."""
+    context = config.backbone.context
+    build = lambda: LatentPredictor(spec, config.backbone, config.latents, config.posterior_width)  # noqa: E731
+    return Networks(
+        initialised(build, derive(seed, "generator")),
+        initialised(lambda: OutcomeHead(spec, context, config.outcome_width), derive(seed, "outcome")),
+    )
+
+
+class VaeLearner:
+    """Trains predictor, prior, posterior and outcome head along the model's own rollouts."""
+
+    def __init__(self, spec: EnvSpec, config: VaeConfig, seed: int) -> None:
+        self.spec, self.config = spec, config
+        self.networks = networks(spec, config, seed)
+        self.predictor: LatentPredictor = self.networks.predictor  # type: ignore[assignment]
+        optimisers = {
+            "generator": Optimiser(self.predictor, config.optimiser),
+            "outcome": Optimiser(self.networks.outcome, config.optimiser),
+        }
+        self.fit = Fit(self.networks, optimisers, config.average)
+        self.rng, self.updates = torch_rng(seed, "learner"), 0
+
+    def update(self, window: Window) -> Metrics:
+        """One optimisation step on ``window``; see ``Learner``."""
+        metrics = learn_from_rollout(window, self.losses, self.config.precision)
+        self.updates += 1
+        return metrics | self.fit.step()
+
+    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
+        """Named losses of one transition (the evidence lower bound), and the frame decoded from the posterior."""
+        actions, predictor = history.then(step.action), self.predictor
+        seen = predictor.backbone.see(history.frames, actions)
+        posterior = predictor.explain(history.frames, actions, step.target)
+        explained = predictor.decode(seen, posterior.draw(self.rng))
+        nexts = (step.target, explained.detach())
+        outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
+        return {
+            "reconstruction": step.error(explained),
+            "divergence": self.price * step.mean(posterior.divergence(predictor.expect(seen))),
+            "outcome": step.mean(outcome),
+        }, explained
+
+    @property
+    def price(self) -> float:
+        """Present weight of a nat of KL divergence."""
+        return self.config.beta * min(1.0, self.updates / max(1, self.config.warmup))
+
+    def world_model(self) -> NextFrameModel:
+        """See ``Learner``."""
+        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
+
+    def weights(self) -> dict[str, Tensor]:
+        """See ``Learner``."""
+        return self.fit.weights()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Learner``."""
+        return self.fit.state_dict() | {"rng": self.rng.get_state(), "updates": self.updates}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See ``Learner``."""
+        self.fit.load_state_dict(state)
+        self.rng.set_state(state["rng"])
+        self.updates = state["updates"]
