@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from worldgan.actions import ActionSpec
 from worldgan.config import from_mapping
+from worldgan.evaluation.speed import frames_per_second
 from worldgan.files import atomic_write
 from worldgan.machine import keep_memory
 from worldgan.models import FAMILIES
@@ -27,7 +26,6 @@ from worldgan.simulator import SimulatedVectorEnv
 from worldgan.types import EnvSpec
 
 SPEC = EnvSpec("benchmark", (64, 64, 3), ActionSpec("discrete", (4,)))
-SECONDS = 3.0
 
 
 def build(family: str) -> NextFrameModel:
@@ -49,19 +47,9 @@ def gflop(model: NextFrameModel) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def frames_per_second(model: NextFrameModel, batch: int) -> float:
-    """Through the gymnasium vector env, rewards, terminations and autoreset included; median of three."""
-    env = SimulatedVectorEnv(model, batch, starts=starts(model, 64), horizon=1000)
-    env.reset(seed=0)
-    actions = np.zeros(batch, np.int64)
-    rates = []
-    for _ in range(3):
-        steps, began = 0, time.perf_counter()
-        while time.perf_counter() - began < SECONDS:
-            env.step(actions)
-            steps += 1
-        rates.append(batch * steps / (time.perf_counter() - began))
-    return sorted(rates)[1]
+def speed(model: NextFrameModel, batch: int) -> float:
+    """Through the gymnasium vector env, rewards, terminations and autoreset included."""
+    return frames_per_second(SimulatedVectorEnv(model, batch, starts=starts(model, 64), horizon=1000))
 
 
 def main() -> None:
@@ -75,7 +63,7 @@ def main() -> None:
     for family in FAMILIES:
         model = build(family)
         count = sum(p.numel() for p in [*model.networks.predictor.parameters(), *model.networks.outcome.parameters()])
-        rates = {str(batch): round(frames_per_second(model, batch)) for batch in (1, 16, 64)}
+        rates = {str(batch): round(speed(model, batch)) for batch in (1, 16, 64)}
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         results[family] = {"parameters": count, "gflop_per_frame": round(gflop(model), 3), "frames_per_second": rates}
         print(

@@ -222,11 +222,11 @@ SETTINGS = [
     (["training.steps"], "expected an override like key=value, got 'training.steps'"),
     (["training.batch=8"], "expected either steps or minutes, got steps=None, minutes=None"),
     (["training.steps=0"], "expected training.steps of at least 1, got 0"),
-    (["training.steps=1", "model.objective=hing"], "unknown objective 'hing': did you mean 'hinge'?"),
+    (["training.steps=1", "model.adversary.objective=hing"], "unknown objective 'hing': did you mean 'hinge'?"),
     (["training.steps=1", "model.digits=0"], "expected model.digits >= 1, model.values >= 2 and values"),
     (["training.steps=1", "model.backbone.context=0"], "expected model.backbone.context of at least 1, got 0"),
     (["training.steps=1", "model.backbone.width=50"], "expected widths that are multiples of 16, got 50"),
-    (["training.steps=1", "model.critic_width=8"], "expected widths that are multiples of 16, got 8"),
+    (["training.steps=1", "model.adversary.width=8"], "expected widths that are multiples of 16, got 8"),
     (["training.steps=1", "model.optimiser.rate=-1e-3"], "expected rate and clip above 0"),
 ]
 

@@ -26,7 +26,7 @@ FLOORS: list[set[str]] = [
     {"simulator"},
     {"agents"},
     {"evaluation"},
-    {"__init__", "cli", "demo", "benchmark", "play", "export"},
+    {"__init__", "cli", "demo", "compare", "benchmark", "play", "export"},
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""
 
@@ -92,9 +92,15 @@ def test_imports_point_down(name: str) -> None:
     assert GRAPH[name] - (allowed - hidden) == set()
 
 
-@pytest.mark.parametrize("metrics", ["frames", "distribution"])
-def test_metrics_import_the_ground_floor_alone(metrics: str) -> None:
-    assert {floor(target) for target in GRAPH[f"worldgan.evaluation.{metrics}"]} <= {0}
+METRICS = {
+    f"worldgan.evaluation.{name}"
+    for name in ("frames", "distribution", "rollouts", "spectrum", "frechet", "judge", "sensitivity", "drift")
+}
+
+
+@pytest.mark.parametrize("metrics", sorted(METRICS))
+def test_metrics_import_the_ground_floor_and_each_other_alone(metrics: str) -> None:
+    assert all(floor(target) == 0 or target in METRICS for target in GRAPH[metrics])
 
 
 def test_no_cycles() -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from worldgan import progress as display
-from worldgan.progress import progress
+from worldgan.progress import part, progress
 
 
 @pytest.fixture
@@ -71,3 +71,16 @@ def test_errors_pass_through(screen: io.StringIO) -> None:
 
     with pytest.raises(ValueError, match="mine"):
         fail()
+
+
+def test_a_part_moves_the_whole_within_its_share() -> None:
+    seen: list[tuple[float, str]] = []
+
+    def whole(done: float, note: str = "") -> None:
+        seen.append((done, note))
+
+    report = part(whole, 40, 60, 10)
+    for done in (0, 5, 10):
+        report(done, "here")
+    assert seen == [(40, "here"), (50, "here"), (60, "here")]
+    part(None, 0, 1, 1)(0.5)  # nobody listens

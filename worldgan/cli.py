@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from worldgan.progress import console, progress
 
 if TYPE_CHECKING:
     from worldgan.models.world import NextFrameModel
+    from worldgan.training.trainer import Experiment
 
 Settings = Annotated[
     tuple[tuple[str, ...], ...],  # so that "--set a=1 b=2" and "--set a=1 --set b=2" mean the same
@@ -107,14 +109,9 @@ def train(
         config: a YAML file, or the name of a preset.
         settings: single settings, such as model.digits=4 or training.batch=64.
     """
-    from worldgan.config import load
-    from worldgan.training.trainer import Experiment
     from worldgan.training.trainer import train as fit
 
-    experiment = load(Experiment, config, [setting for group in settings for setting in group])
-    experiment = replace(experiment, family=family or experiment.family)
-    if minutes is not None or steps is not None:
-        experiment = replace(experiment, training=replace(experiment.training, minutes=minutes, steps=steps))
+    experiment = _experiment(config, _each(settings), family, minutes, steps)
     with progress(f"train {experiment.family}", 100, unit="%") as report:
         fit(data, experiment, out, resume=resume, report=lambda done, note="": report(100 * done, note))
     print(f"run at {out}")
@@ -129,7 +126,7 @@ def evaluate(
     samples: int = 4,
     seed: int = 0,
 ) -> None:
-    """Compare trained runs on the same held-out windows: table, metrics.json, curves, strip and animation.
+    """Put trained runs beside each other on held-out windows: table, metrics.json, curves, strip and animation.
 
     Args:
         runs: folders of runs.
@@ -141,7 +138,7 @@ def evaluate(
         seed: of windows and samples.
     """
     from worldgan.data.store import EpisodeStore
-    from worldgan.evaluation.compare import compare
+    from worldgan.evaluation.held_out import evaluate as measure
     from worldgan.evaluation.report import table
     from worldgan.training.checkpoint import Run
 
@@ -150,7 +147,7 @@ def evaluate(
     names = families if len({*families}) == len(families) else [str(run.path) for run in found]
     models = {name: run.model() for name, run in zip(names, found, strict=True)}
     with progress("evaluate", len(models), unit="models") as report:
-        curves = compare(
+        curves = measure(
             models,
             EpisodeStore.open(data),
             out,
@@ -162,6 +159,60 @@ def evaluate(
         )
     print(table(curves))
     print(f"report at {out}")
+
+
+def compare(
+    data: Path,
+    families: tuple[str, ...],
+    out: Path,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    config: str | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+    horizon: int = 50,
+    windows: int = 64,
+    samples: int = 4,
+    drift: int = 1000,
+) -> None:
+    """Train families for the same time on the same data, measure all of them, and write a page about it.
+
+    Run it again to go on after an interruption, to add families, or with more minutes.
+
+    Args:
+        data: folder of the data set.
+        families: gan, mse, ...
+        out: folder for runs, judge, index.html, metrics.json and pictures.
+        minutes: budget of training time of each family.
+        steps: budget of updates of each, instead of minutes.
+        seed: of everything random.
+        config: a YAML file, or the name of a preset, for all families.
+        settings: single settings, such as training.batch=64 for all families or gan.model.digits=4 for one.
+        horizon: steps imagined.
+        windows: how many contexts.
+        samples: rollouts per context for the "best of N" metrics.
+        drift: steps of the long rollouts.
+    """
+    from worldgan.compare import Comparison
+    from worldgan.compare import compare as run
+    from worldgan.data.store import EpisodeStore
+    from worldgan.evaluation.report import table
+    from worldgan.evaluation.yardstick import Sizes
+
+    if len({*families}) < len(families):
+        raise WorldganError(f"expected different families, got {', '.join(families)}")
+    given = {name: _of_family(name, families, _each(settings)) for name in families}
+    experiments = {
+        name: _experiment(config, [f"training.seed={seed}", *each], name, minutes, steps)
+        for name, each in given.items()
+    }
+    sizes = Sizes(horizon=horizon, windows=windows, samples=samples, drift=drift)
+    budget = {"minutes": minutes, "steps": steps}
+    chosen = {"seed": seed, "config": config, "set": _each(settings), **vars(sizes)}
+    command = _command("compare", {"data": data, "families": families, **budget, "out": out, **chosen})
+    found = run(Comparison(EpisodeStore.open(data), experiments, sizes, seed, command), out)
+    print(table({name: each.horizons for name, each in found.items() if each.horizons}))
+    print(f"page at {out}/index.html")
 
 
 def plan(
@@ -242,13 +293,47 @@ def _options(settings: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
     return options
 
 
+def _each(settings: tuple[tuple[str, ...], ...]) -> list[str]:
+    """All settings, however they were grouped."""
+    return [setting for group in settings for setting in group]
+
+
+def _experiment(
+    config: str | None, settings: list[str], family: str | None, minutes: float | None, steps: int | None
+) -> Experiment:
+    """What options ask for: they win over settings, and those over the preset."""
+    from worldgan.config import load
+    from worldgan.training.trainer import Experiment
+
+    experiment = load(Experiment, config, settings)
+    experiment = replace(experiment, family=family or experiment.family)
+    if minutes is not None or steps is not None:
+        experiment = replace(experiment, training=replace(experiment.training, minutes=minutes, steps=steps))
+    return experiment
+
+
+def _of_family(family: str, families: tuple[str, ...], settings: list[str]) -> list[str]:
+    """Those for all families, and those that begin with the name of this one, without it."""
+    others = tuple(f"{other}." for other in families if other != family)
+    return [setting.removeprefix(f"{family}.") for setting in settings if not setting.startswith(others)]
+
+
+def _command(verb: str, options: dict[str, Any]) -> str:
+    """The command line that gives these options, without those that are None or empty."""
+    words = ["worldgan", verb]
+    for name, value in options.items():
+        values = [str(each) for each in value] if isinstance(value, tuple | list) else [str(value)]
+        words += [f"--{name}", *values] if values and value is not None else []
+    return shlex.join(words)
+
+
 def _model(run: str | Path) -> NextFrameModel:
     from worldgan.training.checkpoint import load
 
     return load(run)
 
 
-VERBS = {verb.__name__: verb for verb in (doctor, collect, train, evaluate, plan, demo)}
+VERBS = {verb.__name__: verb for verb in (doctor, collect, train, evaluate, compare, plan, demo)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from worldgan.agents import PLANNERS, PlannerConfig
 from worldgan.config import load
 from worldgan.data.collect import RandomPolicy, collect
 from worldgan.data.store import EpisodeStore
-from worldgan.evaluation.compare import compare
+from worldgan.evaluation.held_out import evaluate
 from worldgan.evaluation.returns import imagined_vs_real, play, summary
 from worldgan.evaluation.rollouts import Curves
 from worldgan.files import atomic_write
@@ -39,7 +39,7 @@ def run(out: Path, *, seed: int = 0) -> None:
         store = collect(lambda: envs.make(ENV), envs.spec(ENV), out / "data", steps=STEPS, seed=seed, report=report)
     models = {family: _trained(family, out, seed) for family in FAMILIES}
     with progress("3/4 evaluate", len(models), unit="models") as report:
-        curves = compare(models, store, out / "report", horizon=HORIZON, samples=4, seed=seed, report_progress=report)
+        curves = evaluate(models, store, out / "report", horizon=HORIZON, samples=4, seed=seed, report_progress=report)
     returns = _returns(models, store, seed)
     _film(models["gan"], out / "plan.webm", seed)
     atomic_write(out / "demo.json", json.dumps({"returns": returns, "curves": curves}, indent=1).encode())

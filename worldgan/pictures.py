@@ -24,24 +24,30 @@ GUTTER, FONT_SIZE, GIF_BYTES = 3, 14, 1_500_000
 
 
 def strip(
-    path: Path, rows: Mapping[str, Frames], *, horizons: Sequence[int] = HORIZONS, scale: int | None = None
+    path: Path,
+    rows: Mapping[str, Frames],
+    *,
+    horizons: Sequence[int] = HORIZONS,
+    heads: Sequence[str] | None = None,
+    scale: int | None = None,
 ) -> None:
     """PNG of frames side by side: a labelled row per name, a column per horizon, a block per start window.
 
     rows: uint8 [S, T, H, W, C], S start windows stacked with a gap, any C; horizons beyond T are left out.
+    heads: what to write above each of the T columns, which then are all shown; None writes the horizon.
     scale: integer magnification, so that one-pixel objects can be seen; None chooses by frame size.
     Raises WorldganError if the rows differ in shape.
     """
     count, steps, height, width, _ = _same_shape(rows, 5)
     scale = scale or _scale(height, width)
-    columns = [h for h in horizons if h <= steps]
+    columns = [h for h in horizons if h <= steps] if heads is None else list(range(1, steps + 1))
     line, cell = height * scale + GUTTER, width * scale + GUTTER
     left, block = max(_text_width(name) for name in rows) + 12, len(rows) * line + 4 * GUTTER
     size = (left + len(columns) * cell + GUTTER, FONT_SIZE + 10 + count * block - 3 * GUTTER)
     sheet = Image.new("RGB", size, PAPER)
     for column, horizon in enumerate(columns):
         x = left + column * cell
-        _write(sheet, f"+{horizon}", (x + width * scale // 2, 10), "mm")
+        _write(sheet, f"+{horizon}" if heads is None else heads[horizon - 1], (x + width * scale // 2, 10), "mm")
         for start in range(count):
             for row, (name, frames) in enumerate(rows.items()):
                 y = FONT_SIZE + 10 + start * block + row * line

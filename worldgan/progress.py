@@ -64,6 +64,16 @@ def _text(template: str) -> TextColumn:
     return TextColumn(template, markup=False)  # brackets in the names of envs and files are no markup
 
 
+def part(report: Report | None, first: float, last: float, total: float) -> Report:
+    """A report of 0..``total`` that moves ``report`` from ``first`` to ``last``; nothing hears it if that is None."""
+
+    def inner(done: float, note: str = "") -> None:
+        if report is not None:
+            report(first + (last - first) * done / total, note)
+
+    return inner
+
+
 class _Rate:
     """Average rate since the first report, which may not start at zero when a run is resumed."""
 

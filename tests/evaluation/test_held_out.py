@@ -12,8 +12,8 @@ from tiny import dot_store
 
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
-from worldgan.evaluation.compare import compare
 from worldgan.evaluation.frames import PSNR_CEILING
+from worldgan.evaluation.held_out import evaluate
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_perfect_model_has_no_error_and_copying_has(store: EpisodeStore, tmp_p
     seen: list[float] = []
     report = lambda done, note="": seen.append(done)  # noqa: E731
     models, sizes = {"perfect": PerfectModel(), "twin": PerfectModel()}, {"horizon": 4, "windows": 8, "samples": 2}
-    curves = compare(models, store, tmp_path / "out", **sizes, report_progress=report)
+    curves = evaluate(models, store, tmp_path / "out", **sizes, report_progress=report)
     assert seen == [1, 2]
     assert curves["perfect"] == curves["twin"]
     assert set(curves["perfect"]["psnr"]) == {PSNR_CEILING}
@@ -36,7 +36,7 @@ def test_a_perfect_model_has_no_error_and_copying_has(store: EpisodeStore, tmp_p
 
 
 def test_the_same_seed_gives_the_same_report(store: EpisodeStore, tmp_path: Path) -> None:
-    made = [compare({"a": PerfectModel()}, store, tmp_path / str(i), horizon=2, windows=3) for i in range(2)]
+    made = [evaluate({"a": PerfectModel()}, store, tmp_path / str(i), horizon=2, windows=3) for i in range(2)]
     assert made[0] == made[1]
     for name in ("metrics.json", "strip.png", "rollout.gif"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
@@ -58,5 +58,5 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_written(
     models: dict[str, Any], options: dict[str, int], message: str, store: EpisodeStore, tmp_path: Path
 ) -> None:
     with pytest.raises(WorldganError, match=message):
-        compare(models, store, tmp_path / "out", **({"horizon": 5} | options))
+        evaluate(models, store, tmp_path / "out", **({"horizon": 5} | options))
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ from PIL import Image
 from worldgan import pictures, pixels
 from worldgan.errors import WorldganError
 from worldgan.evaluation import report
-from worldgan.evaluation.rollouts import Curves, evaluate
+from worldgan.evaluation.rollouts import Curves, measure
 from worldgan.rollout import copy_last, rollout
 
 
@@ -19,7 +19,7 @@ from worldgan.rollout import copy_last, rollout
 def families() -> dict[str, Curves]:
     window = dot_window(horizon=6)
     perfect = rollout(PerfectModel(), window, torch.Generator())
-    return {"perfect": evaluate(perfect, window), report.REFERENCE: evaluate(copy_last(window), window)}
+    return {"perfect": measure(perfect, window), report.REFERENCE: measure(copy_last(window), window)}
 
 
 def moving(channels: int = 3, steps: int = 6) -> np.ndarray:
@@ -56,6 +56,13 @@ def test_strip_has_a_cell_per_row_and_horizon(tmp_path: Path, channels: int) -> 
     assert height == 24 + 4 * (3 * (8 * 4 + 3) + 12) - 9
     cell = shades[24 : 24 + 32, left : left + 32]
     np.testing.assert_array_equal(cell[::4, ::4], pixels.to_rgb(real[0, 0]))
+
+
+def test_a_strip_with_heads_shows_every_column(tmp_path: Path) -> None:
+    real = moving()
+    pictures.strip(tmp_path / "a.png", {"real": real}, heads=["now", *"12345"], scale=4)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width > 6 * 8 * 4
 
 
 def test_gif_holds_every_frame(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from worldgan.errors import WorldganError
 from worldgan.evaluation.frames import PSNR_CEILING
-from worldgan.evaluation.rollouts import evaluate, event_metrics
+from worldgan.evaluation.rollouts import event_metrics, measure
 from worldgan.rollout import Rollout, copy_last, rollout
 from worldgan.types import Prediction, Window
 
@@ -19,7 +19,7 @@ def imagine(window: Window, seed: int = 0, **options: int) -> Rollout:
 @pytest.mark.parametrize("context", [1, 2, 4])
 def test_perfect_dynamics_have_no_error(context: int) -> None:
     window = dot_window(200, context, horizon=8)
-    curves = evaluate(imagine(window, batch=64), window)
+    curves = measure(imagine(window, batch=64), window)
     assert all(len(values) == 8 for values in curves.values())
     assert set(curves["psnr"]) == {PSNR_CEILING}
     assert set(curves["changed_pixel_error"]) == set(curves["reward_mae"]) == {0.0}
@@ -34,7 +34,7 @@ def test_perfect_dynamics_have_no_error(context: int) -> None:
 def test_an_action_too_early_or_late_is_seen(shift: int) -> None:
     window = dot_window()
     late = replace(window, actions=window.actions.roll(shift, 1))
-    curves = evaluate(imagine(late), window)
+    curves = measure(imagine(late), window)
     assert min(value for value in curves["changed_pixel_error"] if value is not None) > 0
     assert max(value for value in curves["psnr"] if value is not None) < PSNR_CEILING
 
@@ -49,15 +49,15 @@ def test_invalid_transitions_do_not_count() -> None:
         torch.where(wrong, 7.0, good.rewards),
         torch.where(wrong, 1 - good.terminated, good.terminated),
     )
-    assert evaluate(bad, window) == evaluate(good, window)
+    assert measure(bad, window) == measure(good, window)
     assert event_metrics(bad, window) == event_metrics(good, window)
-    assert evaluate(bad, window)["windows"] == window.valid[:, window.context - 1 :].sum(0).tolist()
+    assert measure(bad, window)["windows"] == window.valid[:, window.context - 1 :].sum(0).tolist()
 
 
 def test_nothing_valid_means_no_values() -> None:
     window = dot_window(4)
     nothing = replace(window, valid=torch.zeros_like(window.valid))
-    curves = evaluate(imagine(window), nothing)
+    curves = measure(imagine(window), nothing)
     assert set(curves.pop("windows")) == {0.0}
     assert {value for values in curves.values() for value in values} == {None}
 
@@ -68,7 +68,7 @@ def test_copy_last_keeps_the_last_context_frame() -> None:
     assert torch.equal(copied.frames, window.frames[:, 1:2].expand_as(copied.frames))
     assert not copied.rewards.any()
     assert not copied.terminated.any()
-    curves = evaluate(copied, window)
+    curves = measure(copied, window)
     assert all(value > 100 for value in curves["changed_pixel_error"] if value is not None)
     assert set(curves["reward_recall"]) == {0.0}
     assert set(curves["reward_precision"]) == {None}
@@ -95,7 +95,7 @@ def test_event_metrics_of_a_known_case() -> None:
     assert event_metrics(guess, real, dead_zone=0.05)["reward_accuracy"] == 1 / 4
     endless = replace(real, terminated=torch.zeros_like(real.terminated))
     assert event_metrics(guess, endless)["termination_accuracy"] is None
-    assert set(evaluate(guess, endless)["termination_accuracy"]) == {None}
+    assert set(measure(guess, endless)["termination_accuracy"]) == {None}
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class Wanderer(PerfectModel):
 def test_best_of_many_samples_takes_the_nearest_per_window_and_horizon() -> None:
     window, generator = dot_window(64, horizon=3), torch.Generator().manual_seed(1)
     first, *more = [rollout(Wanderer(), window, generator) for _ in range(16)]
-    single, best = evaluate(first, window), evaluate(first, window, best_of=more)
+    single, best = measure(first, window), measure(first, window, best_of=more)
     assert single["changed_pixel_error"] == best["changed_pixel_error"] == single["changed_pixel_error_best"]
     assert best["changed_pixel_error_best"][0] < 0.2 * best["changed_pixel_error"][0]
-    perfect = evaluate(first, window, best_of=[imagine(window)])
+    perfect = measure(first, window, best_of=[imagine(window)])
     assert set(perfect["changed_pixel_error_best"]) == {0.0}
 
 
@@ -140,4 +140,4 @@ def test_misfits_are_named() -> None:
     with pytest.raises(WorldganError, match="2 context frames"):
         rollout(PerfectModel(2), window, torch.Generator())
     with pytest.raises(WorldganError, match="expected a rollout"):
-        evaluate(imagine(window), window.first(2))
+        measure(imagine(window), window.first(2))

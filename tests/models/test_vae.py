@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from worldgan.errors import WorldganError
 from worldgan.models.learning import transitions
-from worldgan.models.vae import Gaussian, VaeConfig, VaeLearner
+from worldgan.models.vae import Gaussian, LatentPredictor, VaeConfig, VaeLosses, learner, networks
 from worldgan.seeding import torch_rng
 
 
@@ -34,22 +34,23 @@ def test_draws_have_the_mean_and_spread_they_are_drawn_with() -> None:
 
 
 def test_latents_are_free_at_first_and_cost_beta_after_the_warmup() -> None:
-    made, window = VaeLearner(dot_spec(), tiny("vae", "model.warmup=4").model_config(), 0), dot_window(4, 2, horizon=1)
+    config = tiny("vae", "model.warmup=4").model_config()
+    made, window = learner(dot_spec(), config, 0), dot_window(4, 2, horizon=1)
     history, [step] = transitions(window)
     prices = []
     for updates in (0, 1, 4, 100):
         made.updates = updates
-        prices.append(made.price)
+        prices.append(VaeLosses(made.networks, config).price(updates))
         losses, _ = made.losses(history, step)
         assert (float(losses["divergence"].detach()) > 0) == (updates > 0)
     assert prices == [0.0, 0.0025, 0.01, 0.01]
 
 
 def test_the_posterior_sees_the_next_frame() -> None:
-    made, window = VaeLearner(dot_spec(), tiny("vae").model_config(), 0), dot_window(4, 2, horizon=1)
-    history, [step] = transitions(window)
+    made: LatentPredictor = networks(dot_spec(), tiny("vae").model_config(), 0).predictor  # type: ignore[assignment]
+    history, [step] = transitions(dot_window(4, 2, horizon=1))
     actions = history.then(step.action)
-    real, other = (made.predictor.explain(history.frames, actions, x) for x in (step.target, -step.target))
+    real, other = (made.explain(history.frames, actions, x) for x in (step.target, -step.target))
     assert not torch.equal(real.mean, other.mean)
 
 

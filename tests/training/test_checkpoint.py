@@ -146,7 +146,7 @@ def test_a_foreign_description_is_one_line(run: Run, data: Path, text: bytes) ->
         (("spec", "frame"), [8, 8], "spec.frame"),
         (("spec", "actions", "kind"), "discreet", "did you mean 'discrete'"),
         (("model", "codez"), 3, "codez"),
-        (("family",), "vae", "a family of gan, mse"),
+        (("family",), "gna", "a family of gan, mse"),
         (("format",), 99, "got 99"),
     ],
 )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
-from worldgan.models.learning import Optimiser
+from worldgan.models.learning import Optimiser, RolloutLearner
 from worldgan.training import trainer
 from worldgan.training.checkpoint import Run
 from worldgan.training.interrupt import deferred
@@ -151,15 +151,14 @@ def test_numbers_that_are_not_finite_stop_it_and_leave_the_last_checkpoint(
     family: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = tiny(family, "training.steps=6", "training.checkpoint_minutes=0")
-    learner = FAMILIES[family].learner
-    real = learner.update  # type: ignore[attr-defined]
+    real = RolloutLearner.update
 
-    def poisoned(self: Any, window: Window) -> Metrics:
+    def poisoned(self: RolloutLearner, window: Window) -> Metrics:
         if next(iter(self.state_dict()["optimisers"].values()))["steps"] == 3:
             next(self.networks.predictor.parameters()).data.fill_(torch.nan)
         return dict(real(self, window))
 
-    monkeypatch.setattr(learner, "update", poisoned)
+    monkeypatch.setattr(RolloutLearner, "update", poisoned)
     with pytest.raises(WorldganError, match=r"diverged at step 3: .* checkpoint of step 3 is kept") as caught:
         train(data, experiment, tmp_path / "run")
     assert "\n" not in str(caught.value)

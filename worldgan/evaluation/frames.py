@@ -81,9 +81,24 @@ def changed_pixel_error(predicted: Tensor, real: Tensor, previous_real: Tensor, 
     over its channels. A one-pixel ball, which a mean over all pixels hides, weighs fully here; what is
     invented on still pixels does not count here but in ``psnr``.
     """
-    changed = ((_levels(real) - _levels(previous_real, like=real)).abs() > threshold).any(-3)
-    error = (_levels(predicted, like=real) - _levels(real)).abs().mean(-3)
-    return (error * changed).sum((-2, -1)) / changed.sum((-2, -1))
+    return error_within(changed_pixels(real, previous_real, threshold), predicted, real)
+
+
+def changed_pixels(real: Tensor, previous_real: Tensor, threshold: int = 0) -> Tensor:
+    """bool [..., H, W]: the pixels of which any channel moved by more than ``threshold`` grey levels.
+
+    real, previous_real: uint8 [..., C, H, W].
+    """
+    return ((_levels(real) - _levels(previous_real, like=real)).abs() > threshold).any(-3)
+
+
+def error_within(mask: Tensor, frames: Tensor, others: Tensor) -> Tensor:
+    """Mean absolute difference of frames, [...], in 0..255, over the pixels of a mask; NaN where it has none.
+
+    mask: bool [..., H, W].    frames, others: uint8 [..., C, H, W].
+    """
+    error = (_levels(frames, like=others) - _levels(others)).abs().mean(-3)
+    return (error * mask).sum((-2, -1)) / mask.sum((-2, -1))
 
 
 def _levels(frames: Tensor, like: Tensor | None = None) -> Tensor:

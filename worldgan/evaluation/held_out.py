@@ -1,29 +1,30 @@
-"""Put trained runs beside each other on the same held-out windows: numbers, curves and pictures."""
+"""Put models beside each other on the same held-out windows: numbers, curves and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from worldgan import pictures
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import sequences
 from worldgan.errors import WorldganError
 from worldgan.evaluation import report
-from worldgan.evaluation.rollouts import Curves, evaluate
-from worldgan.pixels import to_array
+from worldgan.evaluation.rollouts import Curves, measure
+from worldgan.pixels import Frames, to_array
 from worldgan.progress import Report
 from worldgan.rollout import Rollout, copy_last, rollout
 from worldgan.seeding import torch_rng
 from worldgan.types import Window, WorldModel
 
-STRIP_STARTS, ANIMATED_STARTS = 3, 1
+STRIP_STARTS = 3
 
 
-def compare(
+def evaluate(
     models: Mapping[str, WorldModel[Any]],
     store: EpisodeStore,
     out: Path,
@@ -40,38 +41,66 @@ def compare(
     samples: rollouts per model, of which metrics "best of N" take the nearest. Copying the last frame is added
     as the baseline every model has to beat. Raises WorldganError if a model was trained on other frames or actions.
     """
-    if min(horizon, windows, samples) < 1:
-        raise WorldganError(f"expected horizon, windows and samples >= 1, got {horizon}, {windows}, {samples}")
-    context = {model.context for model in models.values()}
-    if len(context) != 1:
-        raise WorldganError(f"expected models of one context length to compare, got {sorted(context)}")
+    check_counts(horizon=horizon, windows=windows, samples=samples)
+    context = one_context(model.context for model in models.values())
     for name, model in models.items():
-        if (model.spec.frame, model.spec.actions) != (store.spec.frame, store.spec.actions):
-            raise WorldganError(
-                f"expected {name} to be trained on frames {store.spec.frame} and actions {store.spec.actions} as in "
-                f"{store.path}, got {model.spec.frame} and {model.spec.actions}"
-            )
-    held_out = sequences(store, context=context.pop(), horizon=horizon, count=windows, seed=seed)
+        check_fit(name, model, store)
+    held_out = sequences(store, context=context, horizon=horizon, count=windows, seed=seed)
     found: dict[str, list[Rollout]] = {}
     for number, (name, model) in enumerate(models.items()):
-        rngs = [torch_rng(seed, "compare", name, sample) for sample in range(samples)]
-        found[name] = [rollout(model, held_out, rng) for rng in rngs]
+        found[name] = [imagine(model, name, held_out, sample, seed) for sample in range(samples)]
         if report_progress:
             report_progress(number + 1, name)
     found[report.REFERENCE] = [copy_last(held_out)]
-    curves = {name: evaluate(first, held_out, best_of=rest) for name, (first, *rest) in found.items()}
+    curves = {name: measure(first, held_out, best_of=rest) for name, (first, *rest) in found.items()}
     report.write_report(out, curves)
-    _draw(out, held_out, {name: rollouts[0] for name, rollouts in found.items() if name != report.REFERENCE})
+    rows = {name: show(held_out, each[0].frames) for name, each in found.items() if name != report.REFERENCE}
+    draw(out, {"real": show(held_out, held_out.frames[:, context:]), **rows})
     return curves
 
 
-def _draw(out: Path, window: Window, rollouts: Mapping[str, Rollout]) -> None:
-    """The strip and the animation, of the windows in which most happens."""
-    real = window.frames[:, window.context :]
+def check_counts(**counts: int) -> None:
+    """Raises WorldganError unless all are at least 1."""
+    if min(counts.values()) < 1:
+        *first, last = counts
+        got = ", ".join(map(str, counts.values()))
+        raise WorldganError(f"expected {', '.join(first)} and {last} >= 1, got {got}")
+
+
+def one_context(lengths: Iterable[int]) -> int:
+    """K, if all models see as much. Raises WorldganError otherwise."""
+    context = sorted(set(lengths))
+    if len(context) != 1:
+        raise WorldganError(f"expected models of one context length to compare, got {context}")
+    return context[0]
+
+
+def check_fit(name: str, model: WorldModel[Any], store: EpisodeStore) -> None:
+    """Raises WorldganError if the model was trained on other frames or actions."""
+    if (model.spec.frame, model.spec.actions) != (store.spec.frame, store.spec.actions):
+        raise WorldganError(
+            f"expected {name} to be trained on frames {store.spec.frame} and actions {store.spec.actions} as in "
+            f"{store.path}, got {model.spec.frame} and {model.spec.actions}"
+        )
+
+
+def imagine(
+    model: WorldModel[Any], name: str, held_out: Window, sample: int, seed: int, report: Report | None = None
+) -> Rollout:
+    """Rollout number ``sample`` of the held-out windows.    report: gets the share done, 0 to 1."""
+    told = None if report is None else lambda done, note="": report(done, f"rollout {sample + 1}")
+    return rollout(model, held_out, torch_rng(seed, "compare", name, sample), report=told)
+
+
+def show(held_out: Window, frames: Tensor) -> Frames:
+    """Of frames uint8 [B, T, C, H, W] those of the windows in which most happens, uint8 [S, T, H, W, C]."""
+    real = held_out.frames[:, held_out.context :]
     movement = (real[:, 1:].float() - real[:, :-1].float()).abs().mean((1, 2, 3, 4))
     busiest = torch.argsort(movement, descending=True, stable=True)[:STRIP_STARTS].sort().values
-    rows = {"real": real, **{name: each.frames for name, each in rollouts.items()}}
-    chosen = {name: to_array(frames[busiest]) for name, frames in rows.items()}
-    pictures.strip(out / "strip.png", chosen)
-    moving = {name: frames[:ANIMATED_STARTS].reshape(-1, *frames.shape[2:]) for name, frames in chosen.items()}
-    pictures.animate(out / "rollout.gif", moving, fps=8)
+    return to_array(frames[busiest])
+
+
+def draw(out: Path, rows: Mapping[str, Frames]) -> None:
+    """strip.png of all windows shown, and rollout.gif of the first; rows: uint8 [S, T, H, W, C], of ``show``."""
+    pictures.strip(out / "strip.png", rows)
+    pictures.animate(out / "rollout.gif", {name: frames[0] for name, frames in rows.items()}, fps=8)

@@ -22,6 +22,7 @@ from worldgan.errors import WorldganError
 from worldgan.evaluation.distribution import classify, compare_probabilities, compare_samples, stated_probability
 from worldgan.evaluation.frames import gradient_energy
 from worldgan.pixels import Frames
+from worldgan.progress import Report
 from worldgan.seeding import derive, numpy_rng, torch_rng
 from worldgan.types import Metrics, WorldModel
 
@@ -73,11 +74,12 @@ def measure(
     seed: int = 0,
     tolerance: int = 64,
     likely: float = 0.02,
+    report: Report | None = None,
 ) -> Metrics:
     """The model's distribution of the next frame against the true one, after contexts of random play.
 
     contexts: how many.    samples: N frames sampled of each.    tolerance: see ``classify``.
-    likely: see ``compare_samples``.
+    likely: see ``compare_samples``.    report: gets the number of contexts done.
 
     tv, tv_floor, tv_excess, recall, recall_floor, invalid: see ``SampleScores``; tv_excess is the key figure.
     sharpness_gradient: gradient energy of the samples over the truth's expectation, 1 is as sharp as real.
@@ -86,11 +88,13 @@ def measure(
     """
     chosen = _moments(model, env, contexts, samples, seed)
     rng, classes, energies = torch_rng(seed, "known", "samples"), list[Tensor](), list[Tensor]()
-    for moment in chosen:
+    for number, moment in enumerate(chosen):
         frames = sample(model, moment, samples, rng)
         classes.append(classify(frames, moment.outcomes, tolerance))
         real = (moment.probability * gradient_energy(moment.outcomes)).sum()
         energies.append(torch.stack([gradient_energy(frames).mean().double(), real]))
+        if report:
+            report(number + 1)
     scores = compare_samples(classes, [moment.probability for moment in chosen], likely=likely)
     generated, expected = torch.stack(energies).sum(0).tolist()
     looks = {"tv_excess": scores.tv_excess, "sharpness_gradient": generated / expected}

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from worldgan.evaluation.figures import Line, Panel, chart, palette, sheet
 from worldgan.evaluation.rollouts import Curves
 from worldgan.files import atomic_write
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 REFERENCE = "copy-last"
 """The family drawn as the grey dashed reference."""
@@ -35,31 +29,18 @@ NAMES = {
     "termination_false_alarm": "termination false alarms",
 }
 PANELS = ("psnr", "ssim", "sharpness_gradient", "changed_pixel_error")
-# Okabe and Ito's colours that stand out on white, told apart by colour-blind readers too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def write_report(folder: Path, families: Mapping[str, Curves]) -> None:
     """Write ``metrics.json``, {family: {metric: value per horizon from 1}}, and ``horizons.png``."""
     text = json.dumps(families, indent=1, allow_nan=False)
     atomic_write(Path(folder) / "metrics.json", text.encode())
-    plot(Path(folder) / "horizons.png", families)
+    atomic_write(Path(folder) / "horizons.png", sheet([chart(panel) for panel in horizon_panels(families)]))
 
 
-def plot(path: Path, families: Mapping[str, Curves]) -> None:
-    """PNG of one small panel per metric over the horizon, one line per family; dotted: best of N samples."""
-    from matplotlib.figure import (
-        Figure,
-    )  # 0.3 s, and only reports need it; never pyplot, which is global state
-
-    figure = Figure(figsize=(10, 7), dpi=110, layout="constrained")
-    for axes, metric in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-        _panel(axes, metric, families)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    atomic_write(path, buffer.getvalue())
+def horizon_panels(families: Mapping[str, Curves]) -> list[Panel]:
+    """One panel per metric over the horizon, one line per family; dotted: best of N samples."""
+    return [_panel(metric, families) for metric in PANELS]
 
 
 def table(families: Mapping[str, Curves], horizons: Sequence[int] = (1, 5, 10, 25, 50)) -> str:
@@ -81,29 +62,17 @@ def table(families: Mapping[str, Curves], horizons: Sequence[int] = (1, 5, 10, 2
     return "\n".join(lines)
 
 
-def _panel(axes: Axes, metric: str, families: Mapping[str, Curves]) -> None:
-    colours = iter(COLOURS * len(families))
+def _panel(metric: str, families: Mapping[str, Curves]) -> Panel:
+    colours, lines = palette(families, REFERENCE), list[Line]()
     for family, curves in families.items():
-        # A single horizon is a point, which a line does not show.
-        style: dict[str, Any] = {"color": next(colours), "marker": "o" if len(curves[metric]) == 1 else ""}
-        if family == REFERENCE:
-            style |= {"color": "0.5", "linestyle": "--"}
-        _line(axes, curves[metric], label=family, **style)
-        best = curves.get(f"{metric}_best", curves[metric])
-        if best != curves[metric]:
-            _line(axes, best, label=f"{family}, best of N", **style | {"linestyle": ":"})
-    if metric.startswith("sharpness"):
-        axes.axhline(1.0, color="black", linewidth=0.8)
-        axes.annotate("real", (1, 1), (-3, 3), ("axes fraction", "data"), "offset points", ha="right", fontsize=9)
-    axes.set(title=NAMES[metric], xlabel="horizon (steps)")
-    axes.title.set_fontsize(10)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _line(axes: Axes, values: Sequence[float | None], **style: Any) -> None:
-    heights = [np.nan if value is None else value for value in values]
-    axes.plot(range(1, len(heights) + 1), heights, linewidth=1.8, **style)
+        values, steps = curves[metric], range(1, len(curves[metric]) + 1)
+        style = "--" if family == REFERENCE else "-"
+        lines.append(Line(family, steps, values, colours[family], style))
+        best = curves.get(f"{metric}_best", values)
+        if best != values:
+            lines.append(Line(f"{family}, best of N", steps, best, colours[family], ":"))
+    real = 1.0 if metric.startswith("sharpness") else None
+    return Panel(NAMES[metric], "horizon (steps)", lines, real)
 
 
 def _at(values: Sequence[float | None], horizons: Sequence[int]) -> list[float | None]:

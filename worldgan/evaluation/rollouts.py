@@ -17,7 +17,7 @@ Curves = dict[str, list[float | None]]
 """One value per horizon 1..T for each metric; None where the data leaves it undefined."""
 
 
-def evaluate(rollout: Rollout, window: Window, *, best_of: Sequence[Rollout] = (), threshold: int = 0) -> Curves:
+def measure(rollout: Rollout, window: Window, *, best_of: Sequence[Rollout] = (), threshold: int = 0) -> Curves:
     """Metrics at each horizon 1..T over the windows whose transition there is valid.
 
     best_of: more rollouts of the same windows. The true future is one sample of many, so a right sample of

@@ -19,9 +19,9 @@ class Family(NamedTuple):
 
 
 FAMILIES: dict[str, Family] = {
-    "gan": Family(gan.GanConfig, gan.networks, gan.GanLearner),
-    "mse": Family(mse.MseConfig, mse.networks, mse.MseLearner),
-    "motion": Family(motion.MotionConfig, motion.networks, motion.MotionLearner),
-    "vae": Family(vae.VaeConfig, vae.networks, vae.VaeLearner),
-    "diffusion": Family(diffusion.DiffusionConfig, diffusion.networks, diffusion.DiffusionLearner),
+    "gan": Family(gan.GanConfig, gan.networks, gan.learner),
+    "mse": Family(mse.MseConfig, mse.networks, mse.learner),
+    "motion": Family(motion.MotionConfig, motion.networks, motion.learner),
+    "vae": Family(vae.VaeConfig, vae.networks, vae.learner),
+    "diffusion": Family(diffusion.DiffusionConfig, diffusion.networks, diffusion.learner),
 }

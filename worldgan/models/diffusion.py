@@ -1,17 +1,15 @@
 """The diffusion family: the next frame emerges from noise in a few steps (EDM, Karras et al. 2022).
 
-As in DIAMOND (Alonso et al. 2024), one to three steps of Euler are enough, since EDM's denoiser is well scaled at any
-noise level. Unlike there, the noisy frame is given late: the trunk sees the history once per predicted frame, and a
-step of denoising costs the head alone.
+As in DIAMOND (Alonso et al. 2024), three steps of Euler are enough to decide between things that could happen.
+Unlike there, the noisy frame is given late: the trunk sees the history once per predicted frame, and a step of
+denoising costs the head alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,21 +18,20 @@ from worldgan.errors import WorldganError
 from worldgan.models.backbone import Backbone, BackboneConfig, Seen
 from worldgan.models.blocks import compute_dtype
 from worldgan.models.learning import (
-    Fit,
-    Optimiser,
+    Now,
     OptimiserConfig,
     Precision,
+    RolloutLearner,
     Transition,
     initialised,
-    learn_from_rollout,
 )
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.world import History, Networks, NextFrameModel
-from worldgan.seeding import derive, torch_rng
-from worldgan.types import EnvSpec, Metrics, Window
+from worldgan.models.world import History, Networks
+from worldgan.seeding import derive
+from worldgan.types import EnvSpec
 
 SIGMA_DATA = 0.5
-"""Standard deviation of frames in [-1, 1]; EDM's value for pictures."""
+"""Standard deviation of frames in [-1, 1]: EDM's value for pictures."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class DiffusionConfig:
 
     average: decay of the averaged weights that simulate.    steps: of Euler's method per frame; 1 can only blur.
     sigma_max, sigma_min: standard deviation of the noise that sampling starts from, and at its last step, in units of
-    float frames. DIAMOND's last step is at 0.002, which leaves it, as one of three, next to nothing to do.
+    float frames. DIAMOND's last step, at 0.002, has next to nothing to do; with so few, each should decide something.
     log_mean, log_std: of the logarithm of the noise level in training, which is clamped to sigma_min..sigma_max.
     outcome_width: channels of the outcome head.
     """
@@ -54,7 +51,7 @@ class DiffusionConfig:
     precision: Precision = "auto"
     steps: int = 3
     sigma_max: float = 5.0
-    sigma_min: float = 0.2
+    sigma_min: float = 0.3
     log_mean: float = -0.4
     log_std: float = 1.2
     outcome_width: int = 32
@@ -105,18 +102,16 @@ class Denoiser(nn.Module):
         self.level = LevelEmbedding(config.width)
 
     def forward(self, seen: Seen, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """Noisy next frames [B, C, H, W] of noise levels [B] -> what they may have been on average, float32.
+        """Noisy next frames [B, C, H, W] of noise levels [B] -> the mean of what they may have been, float32.
 
-        F(c_in x; c_noise) (Karras et al. 2022, eq. 7) without c_skip and c_out, which would have the network tell the
-        noise of every pixel: 48 numbers a patch, where a frame has few. It predicts frames (Li & He 2025), as the
-        backbone does in other families.
+        EDM's F(c_in x; c_noise) without c_skip and c_out (Karras et al. 2022, eq. 7): these would have the network
+        tell the noise in every pixel of a patch, which does not fit through its channels beside all else. Predicting
+        the clean frame needs no more of them than in other families (Li & He 2025 found so for patch transformers).
         """
         scaled = noisy * (sigma.square() + SIGMA_DATA**2).rsqrt()[:, None, None, None]
         features = self.stem(self.backbone.patches(scaled).to(compute_dtype(self.stem.weight)))
-        chance = self.level(sigma)
-        return self.backbone.patches.inverse(
-            self.backbone.decode(replace(seen, features=seen.features + features), chance)
-        )
+        patches = self.backbone.decode(replace(seen, features=seen.features + features), self.level(sigma))
+        return self.backbone.patches.inverse(patches)
 
     def denoise(self, seen: Seen, noisy: Tensor, levels: list[float]) -> Tensor:
         """Frames [B, C, H, W] of noise level ``levels[0]`` down to the last of ``levels``, which is 0.
@@ -162,26 +157,14 @@ def networks(spec: EnvSpec, config: DiffusionConfig, seed: int) -> Networks:
     )
 
 
-class DiffusionLearner:
-    """Trains the denoiser and the outcome head along the model's own rollouts."""
+class DiffusionLosses:
+    """What the denoiser and the outcome head learn from; see ``Losses``."""
 
-    def __init__(self, spec: EnvSpec, config: DiffusionConfig, seed: int) -> None:
-        self.spec, self.config = spec, config
-        self.networks = networks(spec, config, seed)
-        self.denoiser: Denoiser = self.networks.predictor  # type: ignore[assignment]
-        optimisers = {
-            "generator": Optimiser(self.denoiser, config.optimiser),
-            "outcome": Optimiser(self.networks.outcome, config.optimiser),
-        }
-        self.fit = Fit(self.networks, optimisers, config.average)
-        self.rng = torch_rng(seed, "learner")
+    def __init__(self, networks: Networks, config: DiffusionConfig) -> None:
+        self.networks, self.config = networks, config
+        self.denoiser: Denoiser = networks.predictor  # type: ignore[assignment]
 
-    def update(self, window: Window) -> Metrics:
-        """One optimisation step on ``window``; see ``Learner``."""
-        metrics = learn_from_rollout(window, self.losses, self.config.precision)
-        return metrics | self.fit.step()
-
-    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition, and a frame as sampled that shows what really happened.
 
         A free sample may show what else could have happened; rolled on from there, the rest of the window would teach
@@ -189,39 +172,28 @@ class DiffusionLearner:
         """
         actions = history.then(step.action)
         seen = self.denoiser.backbone.see(history.frames, actions)
-        sigma = self.noise(len(step.target))
-        noisy = step.target + sigma[:, None, None, None] * torch.randn(step.target.shape, generator=self.rng)
+        sigma = self.noise(len(step.target), now.generator)
+        noisy = step.target + sigma[:, None, None, None] * torch.randn(step.target.shape, generator=now.generator)
         clean = self.denoiser(seen, noisy, sigma)
         with torch.no_grad():
-            sampled = self.denoiser.near(seen, step.target, self.rng)
+            sampled = self.denoiser.near(seen, step.target, now.generator)
         outcome = self.networks.outcome.losses(
             history.frames, actions, (step.target, sampled), step.reward, step.terminated
         )
         return {
-            # EDM's weight, 1 / c_out^2 (Karras et al. 2022, eq. 8), in units that make it 1 in boundless noise.
+            # EDM's weight of a noise level (Karras et al. 2022, table 1), in units that make it 1 in boundless noise.
             "reconstruction": step.error(clean, 1 + (SIGMA_DATA / sigma).square()),
             "outcome": step.mean(outcome),
         }, sampled
 
-    def noise(self, rows: int) -> Tensor:
+    def noise(self, rows: int, generator: torch.Generator) -> Tensor:
         """Noise levels [rows], log-normal (Karras et al. 2022, table 1)."""
         config = self.config
-        logs = config.log_mean + config.log_std * torch.randn(rows, generator=self.rng)
+        logs = config.log_mean + config.log_std * torch.randn(rows, generator=generator)
         return logs.exp().clamp(config.sigma_min, config.sigma_max)
 
-    def world_model(self) -> NextFrameModel:
-        """See ``Learner``."""
-        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
 
-    def weights(self) -> dict[str, Tensor]:
-        """See ``Learner``."""
-        return self.fit.weights()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See ``Learner``."""
-        return self.fit.state_dict() | {"rng": self.rng.get_state()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See ``Learner``."""
-        self.fit.load_state_dict(state)
-        self.rng.set_state(state["rng"])
+def learner(spec: EnvSpec, config: DiffusionConfig, seed: int) -> RolloutLearner:
+    """The family in training."""
+    made = networks(spec, config, seed)
+    return RolloutLearner(spec, config, made, DiffusionLosses(made, config), seed)

@@ -9,9 +9,7 @@ will draw. Probabilities of outcomes can therefore be stated, not only sampled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +20,17 @@ from worldgan.models.backbone import Backbone, BackboneConfig, Seen
 from worldgan.models.chance import CodeEmbedding, CodePrior, draw, prefix
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.learning import (
-    Fit,
-    Optimiser,
+    Now,
     OptimiserConfig,
     Precision,
+    RolloutLearner,
     Transition,
     initialised,
-    learn_from_rollout,
 )
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.world import History, Networks, NextFrameModel
-from worldgan.seeding import derive, torch_rng
-from worldgan.types import EnvSpec, Metrics, Window
+from worldgan.models.world import History, Networks
+from worldgan.seeding import derive
+from worldgan.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -116,36 +113,21 @@ def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
     )
 
 
-class GanLearner:
-    """Trains generator, prior, discriminator and outcome head along the model's own rollouts."""
+class GanLosses:
+    """What generator, prior, discriminator and outcome head learn from; see ``Losses``."""
 
-    def __init__(self, spec: EnvSpec, config: GanConfig, seed: int) -> None:
-        self.spec, self.config = spec, config
-        self.networks = networks(spec, config, seed)
-        self.generator: Generator = self.networks.predictor  # type: ignore[assignment]
-        self.adversary = Adversary(self.networks.discriminator, config.adversary)  # type: ignore[arg-type]  # not None
-        optimisers = {
-            "generator": Optimiser(self.generator, config.optimiser),
-            "outcome": Optimiser(self.networks.outcome, config.optimiser),
-            "discriminator": self.adversary.optimiser,
-        }
-        self.fit = Fit(self.networks, optimisers, config.average)
-        self.rng, self.updates = torch_rng(seed, "learner"), 0
+    def __init__(self, networks: Networks, adversary: Adversary, config: GanConfig) -> None:
+        self.networks, self.adversary, self.config = networks, adversary, config
+        self.generator: Generator = networks.predictor  # type: ignore[assignment]
 
-    def update(self, window: Window) -> Metrics:
-        """One step of all players on ``window``; see ``Learner``."""
-        metrics = learn_from_rollout(window, self.losses, self.config.precision)
-        self.updates += 1
-        return metrics | self.fit.step()
-
-    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition, and the frame decoded from the code that explains it best."""
         actions, generator = history.then(step.action), self.generator
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
-        code = self.explain(seen.detach(), looked.detach(), step.target)
-        drawn = generator.prior.draw(looked, self.rng)
-        known = torch.randint(self.config.digits, code.shape[:1], generator=self.rng)
+        code = self.explain(seen.detach(), looked.detach(), step.target, now)
+        drawn = generator.prior.draw(looked, now.generator)
+        known = torch.randint(self.config.digits, code.shape[:1], generator=now.generator)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
         explained, fake, vague = generator.frames(generator.decode(seen.repeat(3), codes)).chunk(3)
         nexts = (step.target, explained.detach())
@@ -156,10 +138,10 @@ class GanLearner:
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
             "outcome": step.mean(outcome),
         }
-        return losses | self.adversary.play(history, step, fake, self.updates, self.rng), explained
+        return losses | self.adversary.play(history, step, fake, now.updates, now.generator), explained
 
     @torch.no_grad()
-    def explain(self, seen: Seen, looked: Tensor, target: Tensor) -> Tensor:
+    def explain(self, seen: Seen, looked: Tensor, target: Tensor, now: Now) -> Tensor:
         """The code [B, digits] whose frame is nearest to the true one [B, C, H, W], digit after digit.
 
         The best of all ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``. Among
@@ -168,7 +150,7 @@ class GanLearner:
         generator, values = self.generator, self.config.values
         goal, rows = generator.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
         repeated, code = seen.index(rows), generator.prior.open(len(target))
-        spread = torch.zeros(len(target), 1)
+        spread, price = torch.zeros(len(target), 1), self.parsimony(now.updates)
         for digit in range(self.config.digits):
             tries = code[rows]
             tries[:, digit] = torch.arange(values).repeat(len(target))
@@ -176,35 +158,24 @@ class GanLearner:
             error = (frames - goal).square().mean((2, 3, 4))
             spread = torch.maximum(spread, error.amax(1, keepdim=True) - error.amin(1, keepdim=True))
             surprise = -generator.prior.logits(looked, code).log_softmax(1)
-            code[:, digit] = self.choose(error + self.parsimony * spread * surprise)
+            code[:, digit] = self.choose(error + price * spread * surprise, now)
         return code
 
-    @property
-    def parsimony(self) -> float:
-        """Present price of a nat of surprise; none before codes have come to differ, or a single one would win."""
-        return self.config.parsimony * min(1.0, max(0.0, self.updates / max(1, self.config.explore) - 1))
+    def parsimony(self, updates: int) -> float:
+        """Price of a nat of surprise; none before codes have come to differ, or a single one would win."""
+        return self.config.parsimony * min(1.0, max(0.0, updates / max(1, self.config.explore) - 1))
 
-    def choose(self, error: Tensor) -> Tensor:
+    def choose(self, error: Tensor, now: Now) -> Tensor:
         """The value [B] of least error [B, values]; early on, a random one of little error."""
-        if self.updates >= self.config.explore:
+        if now.updates >= self.config.explore:
             return error.argmin(dim=1)
-        temperature = 0.01 ** (self.updates / self.config.explore)
-        return draw(-error / (temperature * error.mean(dim=1, keepdim=True)), self.rng)
+        temperature = 0.01 ** (now.updates / self.config.explore)
+        return draw(-error / (temperature * error.mean(dim=1, keepdim=True)), now.generator)
 
-    def world_model(self) -> NextFrameModel:
-        """See ``Learner``."""
-        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
 
-    def weights(self) -> dict[str, Tensor]:
-        """See ``Learner``."""
-        return self.fit.weights()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See ``Learner``."""
-        return self.fit.state_dict() | {"rng": self.rng.get_state(), "updates": self.updates}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See ``Learner``."""
-        self.fit.load_state_dict(state)
-        self.rng.set_state(state["rng"])
-        self.updates = state["updates"]
+def learner(spec: EnvSpec, config: GanConfig, seed: int) -> RolloutLearner:
+    """The family in training."""
+    made = networks(spec, config, seed)
+    adversary = Adversary(made.discriminator, config.adversary)  # type: ignore[arg-type]  # this family has one
+    losses = GanLosses(made, adversary, config)
+    return RolloutLearner(spec, config, made, losses, seed, discriminator=adversary.optimiser)

@@ -6,15 +6,17 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.world import History, Networks
+from worldgan.models.backbone import BackboneConfig
+from worldgan.models.world import History, Networks, NextFrameModel
 from worldgan.pixels import to_float
-from worldgan.types import Metrics, Window
+from worldgan.seeding import torch_rng
+from worldgan.types import EnvSpec, Metrics, Window
 
 M = TypeVar("M", bound=nn.Module)
 Precision = Literal["auto", "fp32", "bf16"]
@@ -89,10 +91,11 @@ def transitions(window: Window) -> tuple[History, list[Transition]]:
     return History(frames[:, :k], window.actions[:, : k - 1]), steps
 
 
-Losses = Callable[[History, Transition], tuple[dict[str, Tensor], Tensor]]
-
-
-def learn_from_rollout(window: Window, losses: Losses, precision: Precision) -> Metrics:
+def learn_from_rollout(
+    window: Window,
+    losses: Callable[[History, Transition], tuple[dict[str, Tensor], Tensor]],
+    precision: Precision,
+) -> Metrics:
     """Gather gradients along the model's own rollout: each step starts from the frame predicted by the last.
 
     losses: (history, transition) -> named losses, and the frame [B, C, H, W] to go on from. Gradients do not flow
@@ -164,38 +167,101 @@ class Average(Generic[M]):
         self.steps = state["steps"]
 
 
-class Fit:
-    """Networks being fitted: an optimiser for each part, and the average that simulates."""
+class FamilyConfig(Protocol):
+    """What the config of every family has."""
 
-    def __init__(self, networks: Networks, optimisers: Mapping[str, Optimiser], average: float) -> None:
-        """average: decay of the averaged weights."""
-        self.networks, self.optimisers = networks, optimisers
-        self.average = Average(networks, average)
+    @property
+    def backbone(self) -> BackboneConfig:
+        """Of the predictor."""
 
-    def step(self) -> Metrics:
-        """Apply the gathered gradients to all parts; returns their norms."""
+    @property
+    def optimiser(self) -> OptimiserConfig:
+        """Of predictor and outcome head."""
+
+    @property
+    def precision(self) -> Precision:
+        """To compute in."""
+
+    @property
+    def average(self) -> float:
+        """Decay of the averaged weights that simulate."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """Where training is. updates: made so far.    generator: of all that is drawn."""
+
+    updates: int
+    generator: torch.Generator
+
+
+Losses = Callable[[History, Transition, Now], tuple[dict[str, Tensor], Tensor]]
+"""Named losses of one transition, and the predicted frame [B, C, H, W] to go on from."""
+
+
+@final
+class RolloutLearner:
+    """The ``Learner`` of every family: its losses along the model's own rollout, an optimiser for each part, and the
+    average of the weights, which simulates.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        config: FamilyConfig,
+        networks: Networks,
+        losses: Losses,
+        seed: int,
+        **others: Optimiser,
+    ) -> None:
+        """others: optimisers of further parts."""
+        self.spec, self.config, self.networks, self._losses = spec, config, networks, losses
+        self.optimisers = {
+            "generator": Optimiser(networks.predictor, config.optimiser),
+            "outcome": Optimiser(networks.outcome, config.optimiser),
+            **others,
+        }
+        self.average = Average(networks, config.average)
+        self.generator, self.updates = torch_rng(seed, "learner"), 0
+
+    def update(self, window: Window) -> Metrics:
+        """See ``Learner``."""
+        metrics = learn_from_rollout(window, self.losses, self.config.precision)
         norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
         self.average.update()
-        return norms
+        self.updates += 1
+        return metrics | norms
+
+    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
+        """The family's losses now."""
+        return self._losses(history, step, Now(self.updates, self.generator))
+
+    def world_model(self) -> NextFrameModel:
+        """See ``Learner``."""
+        return NextFrameModel(self.spec, self.config.backbone.context, self.average.module)
 
     def weights(self) -> dict[str, Tensor]:
-        """Averaged weights of all parts."""
+        """See ``Learner``."""
         return self.average.module.state_dict()
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, averages and moments."""
+        """See ``Learner``."""
         return {
             "networks": self.networks.state_dict(),
             "average": self.average.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "generator": self.generator.get_state(),
+            "updates": self.updates,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Inverse of ``state_dict``."""
+        """See ``Learner``."""
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
+        self.generator.set_state(state["generator"])
+        self.updates = state["updates"]
 
 
 @contextmanager

@@ -5,27 +5,25 @@ Its optimum is the mean of what could happen next, so where that is uncertain it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from worldgan.models.backbone import Backbone, BackboneConfig
 from worldgan.models.learning import (
-    Fit,
-    Optimiser,
+    Now,
     OptimiserConfig,
     Precision,
+    RolloutLearner,
     Transition,
     initialised,
-    learn_from_rollout,
 )
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.world import History, Networks, NextFrameModel
+from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
-from worldgan.types import EnvSpec, Metrics, Window
+from worldgan.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -78,46 +76,16 @@ def networks(spec: EnvSpec, config: MseConfig, seed: int) -> Networks:
     )
 
 
-class MseLearner:
-    """Trains the mean predictor and the outcome head along the model's own rollouts."""
+def squared_error(networks: Networks, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses of a predictor that draws nothing; see ``Losses``."""
+    actions = history.then(step.action)
+    frame = networks.predictor(history.frames, actions)
+    nexts = (step.target, frame.detach())
+    outcome = networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
+    return {"reconstruction": step.error(frame), "outcome": step.mean(outcome)}, frame
 
-    def __init__(self, spec: EnvSpec, config: MseConfig, seed: int) -> None:
-        self.spec, self.config = spec, config
-        self.networks = networks(spec, config, seed)
-        optimisers = {
-            "generator": Optimiser(self.networks.predictor, config.optimiser),
-            "outcome": Optimiser(self.networks.outcome, config.optimiser),
-        }
-        self.fit = Fit(self.networks, optimisers, config.average)
 
-    def update(self, window: Window) -> Metrics:
-        """One optimisation step on ``window``; see ``Learner``."""
-        metrics = learn_from_rollout(window, self.losses, self.config.precision)
-        return metrics | self.fit.step()
-
-    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
-        """Named losses of one transition, and the predicted frame."""
-        actions = history.then(step.action)
-        frame = self.networks.predictor(history.frames, actions)
-        nexts = (step.target, frame.detach())
-        outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
-        return {
-            "reconstruction": step.error(frame),
-            "outcome": step.mean(outcome),
-        }, frame
-
-    def world_model(self) -> NextFrameModel:
-        """See ``Learner``."""
-        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
-
-    def weights(self) -> dict[str, Tensor]:
-        """See ``Learner``."""
-        return self.fit.weights()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See ``Learner``."""
-        return self.fit.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See ``Learner``."""
-        self.fit.load_state_dict(state)
+def learner(spec: EnvSpec, config: MseConfig, seed: int) -> RolloutLearner:
+    """The family in training."""
+    made = networks(spec, config, seed)
+    return RolloutLearner(spec, config, made, partial(squared_error, made), seed)

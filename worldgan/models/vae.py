@@ -6,9 +6,8 @@ from those; the prior, which sees the history alone, learns to expect them, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,18 +17,17 @@ from worldgan.errors import WorldganError
 from worldgan.models.backbone import Backbone, BackboneConfig, Seen
 from worldgan.models.blocks import TransitionEncoder, compute_dtype
 from worldgan.models.learning import (
-    Fit,
-    Optimiser,
+    Now,
     OptimiserConfig,
     Precision,
+    RolloutLearner,
     Transition,
     initialised,
-    learn_from_rollout,
 )
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.world import History, Networks, NextFrameModel
-from worldgan.seeding import derive, torch_rng
-from worldgan.types import EnvSpec, Metrics, Window
+from worldgan.models.world import History, Networks
+from worldgan.seeding import derive
+from worldgan.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -142,59 +140,33 @@ def networks(spec: EnvSpec, config: VaeConfig, seed: int) -> Networks:
     )
 
 
-class VaeLearner:
-    """Trains predictor, prior, posterior and outcome head along the model's own rollouts."""
+class VaeLosses:
+    """What predictor, prior, posterior and outcome head learn from; see ``Losses``."""
 
-    def __init__(self, spec: EnvSpec, config: VaeConfig, seed: int) -> None:
-        self.spec, self.config = spec, config
-        self.networks = networks(spec, config, seed)
-        self.predictor: LatentPredictor = self.networks.predictor  # type: ignore[assignment]
-        optimisers = {
-            "generator": Optimiser(self.predictor, config.optimiser),
-            "outcome": Optimiser(self.networks.outcome, config.optimiser),
-        }
-        self.fit = Fit(self.networks, optimisers, config.average)
-        self.rng, self.updates = torch_rng(seed, "learner"), 0
+    def __init__(self, networks: Networks, config: VaeConfig) -> None:
+        self.networks, self.config = networks, config
+        self.predictor: LatentPredictor = networks.predictor  # type: ignore[assignment]
 
-    def update(self, window: Window) -> Metrics:
-        """One optimisation step on ``window``; see ``Learner``."""
-        metrics = learn_from_rollout(window, self.losses, self.config.precision)
-        self.updates += 1
-        return metrics | self.fit.step()
-
-    def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition (the evidence lower bound), and the frame decoded from the posterior."""
         actions, predictor = history.then(step.action), self.predictor
         seen = predictor.backbone.see(history.frames, actions)
         posterior = predictor.explain(history.frames, actions, step.target)
-        explained = predictor.decode(seen, posterior.draw(self.rng))
+        explained = predictor.decode(seen, posterior.draw(now.generator))
         nexts = (step.target, explained.detach())
         outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         return {
             "reconstruction": step.error(explained),
-            "divergence": self.price * step.mean(posterior.divergence(predictor.expect(seen))),
+            "divergence": self.price(now.updates) * step.mean(posterior.divergence(predictor.expect(seen))),
             "outcome": step.mean(outcome),
         }, explained
 
-    @property
-    def price(self) -> float:
-        """Present weight of a nat of KL divergence."""
-        return self.config.beta * min(1.0, self.updates / max(1, self.config.warmup))
+    def price(self, updates: int) -> float:
+        """Weight of a nat of KL divergence after so many updates."""
+        return self.config.beta * min(1.0, updates / max(1, self.config.warmup))
 
-    def world_model(self) -> NextFrameModel:
-        """See ``Learner``."""
-        return NextFrameModel(self.spec, self.config.backbone.context, self.fit.average.module)
 
-    def weights(self) -> dict[str, Tensor]:
-        """See ``Learner``."""
-        return self.fit.weights()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See ``Learner``."""
-        return self.fit.state_dict() | {"rng": self.rng.get_state(), "updates": self.updates}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See ``Learner``."""
-        self.fit.load_state_dict(state)
-        self.rng.set_state(state["rng"])
-        self.updates = state["updates"]
+def learner(spec: EnvSpec, config: VaeConfig, seed: int) -> RolloutLearner:
+    """The family in training."""
+    made = networks(spec, config, seed)
+    return RolloutLearner(spec, config, made, VaeLosses(made, config), seed)
