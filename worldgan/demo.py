@@ -26,8 +26,8 @@ from worldgan.types import Agent
 
 ENV = "worldgan/Paddle-v0"
 FAMILIES = ("gan", "mse")
-STEPS, HORIZON, EPISODES, MAX_STEPS = 30_000, 15, 16, 60
-PLANNER = PlannerConfig(horizon=14, candidates=16, samples=1, hold=10)
+STEPS, HORIZON, EPISODES, MAX_STEPS = 30_000, 15, 16, 45
+PLANNER = PlannerConfig(horizon=14, candidates=12, samples=2, hold=10)
 
 
 def run(out: Path, *, seed: int = 0) -> None:

@@ -51,7 +51,7 @@ class DiffusionConfig:
     precision: Precision = "auto"
     steps: int = 3
     sigma_max: float = 5.0
-    sigma_min: float = 0.3
+    sigma_min: float = 0.2
     log_mean: float = -0.4
     log_std: float = 1.2
     outcome_width: int = 32
