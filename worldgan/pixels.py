@@ -6,13 +6,14 @@ inside networks they are float [..., C, H, W] in [-1, 1].
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Frames = NDArray[np.uint8]
 
@@ -24,7 +25,7 @@ def to_float(frames: Tensor) -> Tensor:
 
 def to_uint8(frames: Tensor) -> Tensor:
     """float [..., C, H, W] -> uint8 [..., C, H, W], clipped to [-1, 1] and rounded."""
-    return frames.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return frames.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
 def quantise(frames: Tensor) -> Tensor:
@@ -34,6 +35,8 @@ def quantise(frames: Tensor) -> Tensor:
 
 def to_tensor(frames: Frames) -> Tensor:
     """uint8 array [..., H, W, C] -> uint8 tensor [..., C, H, W], contiguous and a copy."""
+    import torch  # here, since envs need pixels and no torch
+
     return torch.from_numpy(np.array(np.moveaxis(frames, -1, -3), order="C"))
 
 

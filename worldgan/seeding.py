@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *path: str | int) -> int:
@@ -26,4 +29,6 @@ def numpy_rng(seed: int, *path: str | int) -> np.random.Generator:
 
 def torch_rng(seed: int, *path: str | int) -> torch.Generator:
     """A CPU torch generator for the stream named by ``path``."""
+    import torch  # here, since envs and collecting need seeds and no torch
+
     return torch.Generator().manual_seed(derive(seed, *path))

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from worldgan.actions import ActionSpec
+
+if TYPE_CHECKING:  # envs need these types and no torch, which takes two seconds to import
+    import torch
+    from torch import Tensor
 
 State = TypeVar("State")
 Metrics = dict[str, float]
