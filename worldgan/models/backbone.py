@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.blocks import Block, Patches, UNet, compute_dtype
+from worldgan.models.blocks import AxisMixer, Block, Patches, UNet, compute_dtype
 from worldgan.types import EnvSpec
 
 
@@ -71,6 +71,7 @@ class Backbone(nn.Module):
         self.actions = nn.Sequential(nn.Linear(config.context * spec.actions.size, w), nn.SiLU(), nn.Linear(w, w))
         self.position = nn.Parameter(torch.zeros(1, w, *self.patches.grid))
         self.stem = nn.Conv2d(config.context * pixels, w, 1)
+        self.survey = AxisMixer(w, self.patches.grid)
         self.trunk = UNet(w, w, levels=2 if min(self.patches.grid) >= 16 else 1)
         self.mix = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, w))
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
@@ -82,7 +83,7 @@ class Backbone(nn.Module):
         dtype = compute_dtype(self.out.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
-        return Seen(self.trunk(patches, condition), condition, self.patches(frames[:, -1]))
+        return Seen(self.trunk(self.survey(patches), condition), condition, self.patches(frames[:, -1]))
 
     def hidden(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> what the head makes of it, [B, width, h, w]."""

@@ -67,6 +67,28 @@ class Block(nn.Module):
         return x + self.conv2(F.silu(self.conv1(h)))
 
 
+class AxisMixer(nn.Module):
+    """Every cell hears from all of its row and all of its column (sparse MLP, Tang et al. 2022, section 3.2).
+
+    Convolutions need a layer for every cell or two that news has to travel: what leaves a 16 x 16 grid on one side
+    and comes back on the other, or a score that depends on a paddle far away, would be learnt late.
+    """
+
+    def __init__(self, channels: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(channels // 16, channels, affine=False)
+        self.enter, self.leave = nn.Conv2d(channels, 2 * channels, 1), nn.Conv2d(2 * channels, channels, 1)
+        self.along_h, self.along_w = (nn.Parameter(torch.randn(side, side) / (3 * side) ** 0.5) for side in grid)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels, h, w] -> the same shape."""
+        cells = self.enter(self.norm(x)).permute(0, 2, 3, 1)
+        columns, rows = cells.chunk(2, dim=-1)
+        columns = torch.einsum("jh,bhwc->bjwc", self.along_h, columns)
+        rows = torch.einsum("jw,bhwc->bhjc", self.along_w, rows)
+        return x + self.leave(F.silu(torch.cat([columns, rows], dim=-1)).permute(0, 3, 1, 2))
+
+
 class Down(nn.Module):
     """Halves h and w."""
 
