@@ -20,6 +20,7 @@ from worldgan.models import FAMILIES
 from worldgan.seeding import torch_rng
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.trainer import train
+from worldgan.version import VERSION
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_what_was_written_is_read(run: Run) -> None:
     info, family = run.info(), FAMILIES[run.info().family]
     config = tiny(info.family).model_config()
-    assert info == RunInfo(info.family, info.spec, info.model, info.training, info.data, progress=info.progress)
+    assert info == RunInfo(
+        info.family, info.spec, info.model, info.training, info.data, progress=info.progress, version=VERSION
+    )
     learner = family.learner(info.spec, config, 5)
     learner.load_state_dict(run.state()["learner"])
     assert same(learner.weights(), run.tensors("weights"))
