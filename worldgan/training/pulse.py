@@ -10,8 +10,8 @@ from typing import Any
 
 from worldgan.types import Metrics
 
-RECENT, PAST = 25, 300
-"""Updates that count as now, and those they are compared with."""
+LATEST, RECENT, PAST = 5, 25, 300
+"""Updates that must be well for a checkpoint, those that count as now, and those they are compared with."""
 RISEN, PATIENCE, EXACT = 3.0, 50, 0.1
 """Diverged: an error this many times its own best for so many updates; one below a tenth of copying is no matter."""
 VANISHED, EXPLODED = 0.02, 50.0
@@ -46,7 +46,7 @@ class Pulse:
             self.game.append((metrics["told_apart"], metrics["eagerness"]))
         if len(self.errors) == RECENT:
             self.best = min(self.best, median(self.errors))
-        self.high = self.high + 1 if self.rising else 0
+        self.high = self.high + 1 if self.risen > RISEN else 0
 
     @property
     def risen(self) -> float:
@@ -54,13 +54,18 @@ class Pulse:
         return median(self.errors) / max(self.best, EXACT) if len(self.errors) == RECENT else 1.0
 
     @property
+    def calm(self) -> bool:
+        """Whether no error of the latest updates is far above the best: what the model has become is worth keeping."""
+        return max(list(self.errors)[-LATEST:], default=0.0) <= RISEN * max(self.best, EXACT)
+
+    @property
     def rising(self) -> bool:
-        """Whether the error is far above its best: no time to keep what the model has become."""
-        return self.risen > RISEN
+        """Whether most of them are, so that it is not."""
+        return median([0.0, *self.errors][-LATEST:]) > RISEN * max(self.best, EXACT)
 
     @property
     def diverged(self) -> bool:
-        """Whether it has been so for long."""
+        """Whether the error has been far above its best for long."""
         return self.high >= PATIENCE
 
     def numbers(self) -> Metrics:

@@ -163,7 +163,7 @@ class Trainer:
                 if self.step % self.config.log_steps == 0:
                     logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
                     self.log_health(logs, self.pulse.numbers(), troubles)
-                if self.seconds - saved > 60 * self.config.checkpoint_minutes:
+                if self.seconds - saved > 60 * self.config.checkpoint_minutes and self.pulse.calm:
                     self.save()
                     saved = self.seconds
                 if self.seconds - sampled > 60 * self.config.sample_minutes:
