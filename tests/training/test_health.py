@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +135,7 @@ def test_a_model_that_draws_and_is_wrong_should_vary(data: Path) -> None:
     assert "mode collapse" not in examined(data, Flawed(deaf=True))[1]  # by its nature it cannot vary
 
 
-def beaten(metrics: Iterator[Metrics] | list[Metrics]) -> Pulse:
+def beaten(metrics: list[Metrics]) -> Pulse:
     found = Pulse()
     for each in metrics:
         found.beat(each)

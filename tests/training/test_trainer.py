@@ -21,7 +21,7 @@ from torch import Tensor
 from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Optimiser, RolloutLearner
-from worldgan.training import trainer
+from worldgan.training import pulse, trainer
 from worldgan.training.checkpoint import Run
 from worldgan.training.interrupt import deferred
 from worldgan.training.trainer import Experiment, Trainer, TrainingConfig, train
@@ -242,19 +242,21 @@ def test_going_back_in_vain_ends_and_without_a_checkpoint_cannot_be(
 
 
 def test_what_is_about_to_diverge_is_no_checkpoint(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error rises at step 30, training goes back as soon as that is sure, and then it does not."""
+    """The error rises at step 10, training goes back as soon as that is sure, and then it does not."""
     real, went = RolloutLearner.update, []
 
     def rising(learner: RolloutLearner, window: Window) -> Metrics:
         if learner.optimisers["generator"].scale < 1 and not went:
             went.append(learner.updates)
-        return real(learner, window) | {"reconstruction": 9.0 if learner.updates >= 30 and not went else 1.0}
+        return real(learner, window) | {"reconstruction": 9.0 if learner.updates >= 10 and not went else 1.0}
 
     monkeypatch.setattr(RolloutLearner, "update", rising)
-    settings = ["training.steps=120", "training.checkpoint_minutes=0", "training.rollout=[1]"]
+    monkeypatch.setattr(pulse, "RECENT", 5)
+    monkeypatch.setattr(pulse, "PATIENCE", 3)
+    settings = ["training.steps=24", "training.checkpoint_minutes=0", "training.rollout=[1]"]
     run = train(data, tiny("mse", *settings), tmp_path / "run")
-    assert went == [29]
-    assert run.info().progress["step"] == 120
+    assert went == [9]
+    assert run.info().progress["step"] == 24
     assert "the reconstruction error stays at 9.0 times its own best" in (run.path / "warnings.txt").read_text()
 
 

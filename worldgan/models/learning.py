@@ -138,7 +138,7 @@ class Optimiser:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Inverse of ``state_dict``."""
         self.adam.load_state_dict(state["adam"])
-        self.steps, self.scale = state["steps"], state.get("scale", 1.0)  # runs before 0.2 have none
+        self.steps, self.scale = state["steps"], state.get("scale", 1.0)  # older runs have none
 
 
 class Average(Generic[M]):

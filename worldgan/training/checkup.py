@@ -22,7 +22,7 @@ REAL = 256
 """Real steps from which it is judged whether actions matter in the data."""
 SURE, COLLAPSED, MISSED = 0.01, 0.05, 0.1
 STILL, DEAF = 0.1, 0.02
-"""When a number means trouble. Healthy models are far from all of them; see docs/log.md."""
+"""When a number means trouble. On Paddle, 280 updates make a spread of 1.1, motion of 1.6 and obedience of 0.7."""
 
 
 class Checkup:

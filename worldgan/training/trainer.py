@@ -29,7 +29,7 @@ from worldgan.training.checkup import Checkup
 from worldgan.training.interrupt import deferred
 from worldgan.training.logs import Logs
 from worldgan.training.pulse import Pulse, troubles
-from worldgan.training.setbacks import SLOWER, Setbacks
+from worldgan.training.setbacks import PATIENCE, SLOWER, Setbacks
 from worldgan.types import Learner, Metrics, Window
 from worldgan.version import VERSION
 
@@ -140,11 +140,7 @@ class Trainer:
         with closing(Logs(self.run.path)) as logs:
             try:
                 while self.done < 1:
-                    try:
-                        self.train(report, logs)
-                    except Diverged as failure:
-                        with deferred():
-                            self.go_back(str(failure))
+                    self.train(report, logs)
             except KeyboardInterrupt:
                 self.save()
                 raise
@@ -152,13 +148,16 @@ class Trainer:
             self.show(logs)
 
     def train(self, report: Report, logs: Logs) -> None:
-        """Updates until the budget is spent. Raises Diverged."""
+        """Updates until the budget is spent, or training had to go back."""
         saved = sampled = self.seconds
         with closing(loader(self.sampler(), self.step)) as windows:
             while self.done < 1:
                 window = next(windows)
                 with deferred():
-                    metrics = self.advance(window)
+                    try:
+                        metrics = self.advance(window)
+                    except Diverged as failure:
+                        return self.go_back(str(failure))
                 report(min(1.0, self.done), f"step {self.step:,}  {describe(metrics)}")
                 if self.step % self.config.log_steps == 0:
                     logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
@@ -193,7 +192,9 @@ class Trainer:
         """
         kept, failed = int(self.info.progress.get("step", 0)), f"training diverged at step {self.step}: {why}"
         if not self.info.progress or self.setbacks.hopeless(kept):
-            left = f"the checkpoint of step {kept} is kept" if self.info.progress else "there is no checkpoint yet"
+            left = "there is no checkpoint yet"
+            if self.info.progress:
+                left = f"going back {PATIENCE} times was of no use; the checkpoint of step {kept} is kept"
             raise WorldganError(f"{failed}; {left}: lower optimiser.rate, or train with precision=fp32")
         spent = self.seconds
         self.resume()
@@ -240,7 +241,8 @@ class Trainer:
         try:
             self.learner.load_state_dict(state["learner"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
-            if "pulse" in state:  # runs of before there was one have none
+            self.pulse = Pulse()
+            if "pulse" in state:  # older runs have none
                 self.pulse.load_state_dict(state["pulse"])
                 self.setbacks = Setbacks(**state["setbacks"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
