@@ -12,12 +12,13 @@ import gymnasium
 
 from worldgan import envs
 from worldgan.errors import WorldganError
+from worldgan.version import VERSION
 
 if TYPE_CHECKING:
     from worldgan.types import WorldModel
 
 __all__ = ["WorldganError", "envs", "load"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def load(run: str | Path, **options: Any) -> WorldModel[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,14 @@ import yaml
 from worldgan.errors import WorldganError, unknown
 
 T = TypeVar("T")
+
+
+class UnknownKey(WorldganError):
+    """A mapping has a key that the config does not know.    key: its dotted path."""
+
+    def __init__(self, key: str, valid: Iterable[str]) -> None:
+        super().__init__(str(unknown("config key", key, valid)))
+        self.key = key
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -29,14 +37,14 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -
     """Build dataclass ``cls`` from plain values, recursively; missing keys take the defaults.
 
     where: dotted path of ``mapping``, for messages.
-    Raises WorldganError for an unknown or missing key or a value of the wrong type.
+    Raises UnknownKey, and WorldganError for a missing key or a value of the wrong type.
     """
     if not isinstance(mapping, Mapping):
         raise WorldganError(f"expected a mapping for {where or cls.__name__}, got {mapping!r}")
     hints = typing.get_type_hints(cls)
     for key in mapping:
         if key not in hints:
-            raise unknown("config key", f"{where}{key}", [f"{where}{name}" for name in hints])
+            raise UnknownKey(f"{where}{key}", [f"{where}{name}" for name in hints])
     values = {key: _value(hints[key], value, f"{where}{key}") for key, value in mapping.items()}
     try:
         return cls(**values)

@@ -13,6 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 console = Console(stderr=True)
 
 
+def say(line: str) -> None:
+    """Print one plain line; above the bar, if one is shown."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 class Report(Protocol):
     """Call with how much is done so far (in the units of ``total``) and a short text of what is going on."""
 
@@ -54,8 +59,7 @@ def _lines(label: str, total: float, unit: str, every: float) -> Iterator[Report
         speed = rate(done)
         if time.monotonic() - shown >= every:
             shown = time.monotonic()
-            line = f"{label}: {done:,.0f} of {total:,.0f}, {speed}  {note}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(f"{label}: {done:,.0f} of {total:,.0f}, {speed}  {note}")
 
     yield report
 

@@ -162,6 +162,9 @@ class Learner(Protocol):
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights alone: what ``Run.model`` needs to build the same world model again."""
 
+    def slow(self, factor: float) -> None:
+        """Multiply the learning rate of every optimiser, for good: it is part of the state."""
+
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, averages and counters; tensors and plain Python values only."""
 

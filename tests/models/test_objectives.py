@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldgan.models.objectives import OBJECTIVES, feature_matching
+from worldgan.models.objectives import OBJECTIVES, eagerness, feature_matching, told_apart
 from worldgan.seeding import torch_rng
 
 each = pytest.mark.parametrize("name", OBJECTIVES)
@@ -106,3 +106,17 @@ def test_the_gradient_of_feature_matching_agrees_with_finite_differences() -> No
         nudge[row, column] = 1e-2
         rise = feature_matching(real, fake + nudge, weight) - feature_matching(real, fake - nudge, weight)
         assert float(rise.detach() / 2e-2) == pytest.approx(float(found[row, column]), rel=1e-2, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_discriminator_that_knows_nothing_is_eager_and_one_that_knows_all_is_not(name: str) -> None:
+    loss, nothing, ones = OBJECTIVES[name].discriminator, torch.zeros(4), torch.ones(4)
+    assert torch.equal(eagerness(loss, nothing, nothing), ones)
+    real, fake = (ones, nothing) if name == "least_squares" else (20 * ones, -20 * ones)
+    expected = ones if name == "wasserstein" else nothing  # which never has enough
+    torch.testing.assert_close(eagerness(loss, real, fake), expected)
+
+
+def test_pairs_are_told_apart_by_the_order_of_their_logits() -> None:
+    found = told_apart(torch.tensor([1.0, -3.0, 2.0, 0.0]), torch.tensor([0.5, -4.0, 3.0, 0.0]))
+    assert found.tolist() == [1, 1, 0, 0.5]

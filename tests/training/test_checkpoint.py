@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from worldgan.models import FAMILIES
 from worldgan.seeding import torch_rng
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.trainer import train
+from worldgan.version import VERSION
 
 
 @pytest.fixture
@@ -41,7 +44,9 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_what_was_written_is_read(run: Run) -> None:
     info, family = run.info(), FAMILIES[run.info().family]
     config = tiny(info.family).model_config()
-    assert info == RunInfo(info.family, info.spec, info.model, info.training, info.data, progress=info.progress)
+    assert info == RunInfo(
+        info.family, info.spec, info.model, info.training, info.data, progress=info.progress, version=VERSION
+    )
     learner = family.learner(info.spec, config, 5)
     learner.load_state_dict(run.state()["learner"])
     assert same(learner.weights(), run.tensors("weights"))
@@ -153,6 +158,35 @@ def test_a_foreign_description_is_one_line(run: Run, data: Path, text: bytes) ->
 def test_an_altered_description_is_one_line(run: Run, path: tuple[str, ...], value: Any, message: str) -> None:
     alter(run.path / "run.json", value, *path)
     refusal(run.model, message)
+
+
+@pytest.mark.parametrize("version", ["0.0.9", None])
+def test_a_run_of_another_version_says_so(run: Run, data: Path, version: str | None) -> None:
+    """Wherever its config has a key that is no more."""
+    family, kept = run.info().family, (run.path / "run.json").read_bytes()
+    assert run.info().version == VERSION
+    again = lambda: train(data, tiny(family, "training.steps=3"), run.path, resume=True)  # noqa: E731
+    for path in (("model", "critic"), ("model", "backbone", "depth_of_old"), ("training", "pace"), ("mood",)):
+        (run.path / "run.json").write_bytes(kept)
+        alter(run.path / "run.json", version, "version")
+        alter(run.path / "run.json", 3, *path)
+        if version is None:
+            remove(run.path / "run.json", "version")
+        match = f"another version .*{version or 'does not say'}.*{VERSION}.*'{'.'.join(path)}'.*install that version"
+        refusal(again, match)
+        if path[0] != "training":  # which simulating does not need
+            refusal(run.model, match)
+
+
+def remove(file: Path, key: str) -> None:
+    whole = json.loads(file.read_text())
+    del whole[key]
+    file.write_text(json.dumps(whole))
+
+
+def test_the_version_is_the_distributions() -> None:
+    project = tomllib.loads((Path(worldgan.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert worldgan.__version__ == VERSION == project["version"]
 
 
 def test_nothing_there_is_one_line(tmp_path: Path) -> None:

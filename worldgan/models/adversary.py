@@ -11,7 +11,7 @@ from worldgan.errors import WorldganError, unknown
 from worldgan.models.blocks import twice
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.learning import Optimiser, OptimiserConfig, Transition, frozen
-from worldgan.models.objectives import OBJECTIVES, feature_matching
+from worldgan.models.objectives import OBJECTIVES, eagerness, feature_matching, told_apart
 from worldgan.models.regularity import REGULARITIES, Shown
 from worldgan.models.world import History
 
@@ -70,8 +70,9 @@ class Adversary:
     ) -> dict[str, Tensor]:
         """Both players' losses on the real and the fake [B, C, H, W] next frame after the same context.
 
-        "discriminator" trains it alone, all others ("adversarial", "matching") the generator alone. None before
-        warm-up ends.    updates: made so far.
+        "discriminator" trains it alone, "adversarial" and "matching" the generator alone; "told_apart" and "eagerness"
+        (of the discriminator) train nothing and say how the game stands. None before warm-up ends.
+        updates: made so far.
         """
         if updates < self.config.warmup:
             return {}
@@ -90,7 +91,11 @@ class Adversary:
         if self.config.matching:
             apart = feature_matching(features.chunk(2)[0].detach(), imitated, step.valid)
             losses["matching"] = self.config.matching * rise * apart
-        return losses
+        standing = {
+            "told_apart": step.mean(told_apart(on_real, on_fake)),
+            "eagerness": step.mean(eagerness(self.objective.discriminator, on_real, on_fake)),
+        }
+        return losses | standing
 
     def irregularity(
         self, given: tuple[Tensor, Tensor], pair: Tensor, logits: Tensor, valid: Tensor, generator: torch.Generator

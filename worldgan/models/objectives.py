@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -82,6 +83,26 @@ def feature_matching(real: Tensor, fake: Tensor, weight: Tensor) -> Tensor:
     share = weight.float() / weight.float().sum().clamp(min=1)
     apart = share @ (real.float() - fake.float()).flatten(1)
     return apart.square().mean()
+
+
+def eagerness(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
+    """How much a loss still pulls at each pair of logits: its slope, over that at logits of 0 -> [B], detached.
+
+    1 for a player who knows nothing, 0 for one with nothing left to learn, be it the discriminator's hinge beyond its
+    margins or a sigmoid that is flat; always 1 for Wasserstein's losses.
+    """
+    return _steepness(loss, real, fake) / _steepness(loss, torch.zeros_like(real), torch.zeros_like(fake))
+
+
+def told_apart(real: Tensor, fake: Tensor) -> Tensor:
+    """1 where the real frame looks the more real one of its pair, 0 where the fake does -> [B], detached."""
+    return (1 + (real - fake).detach().sign()) / 2
+
+
+def _steepness(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
+    logits = real.detach().requires_grad_(), fake.detach().requires_grad_()
+    slopes = torch.autograd.grad(loss(*logits).sum(), logits, allow_unused=True, materialize_grads=True)
+    return slopes[0].abs() + slopes[1].abs()
 
 
 OBJECTIVES: dict[str, Objective] = {

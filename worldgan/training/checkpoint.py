@@ -17,20 +17,26 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
-from worldgan.config import from_mapping, to_mapping
+from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write, replacing
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
 from worldgan.types import EnvSpec
+from worldgan.version import VERSION
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What ``run.json`` holds. model: the family's config as plain values.    data: folder of the data set."""
+    """What ``run.json`` holds. model: the family's config as plain values.    data: folder of the data set.
+
+    version: of the worldgan that wrote it last; the first ones did not say.
+    progress: of the last checkpoint: its step, seconds of training, how often training had to go back to one, and the
+    share of the learning rate that is left.
+    """
 
     family: str
     spec: EnvSpec
@@ -39,6 +45,7 @@ class RunInfo:
     data: str
     format: int = FORMAT
     progress: dict[str, float] = field(default_factory=dict)
+    version: str = ""
 
 
 class Run:
@@ -72,8 +79,23 @@ class Run:
             )
         try:
             return from_mapping(RunInfo, found)
+        except UnknownKey as error:
+            raise self.foreign(error, found.get("version")) from None
         except WorldganError as error:
             raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
+
+    def foreign(self, error: UnknownKey, version: object) -> WorldganError:
+        """What to raise for a key in ``run.json`` that this version does not know.    version: the one it names."""
+        return WorldganError(
+            f"{self.path}/run.json was made by another version of worldgan ({version or 'it does not say which'}; this "
+            f"is {VERSION}), whose config key {error.key!r} is not known here: train again, or install that version"
+        )
+
+    def write_warning(self, line: str) -> None:
+        """Add a line to ``warnings.txt``."""
+        path = self.path / "warnings.txt"
+        before = path.read_bytes() if path.exists() else b""
+        atomic_write(path, before + f"{line}\n".encode())
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write ``name``.safetensors, with a checksum in its header: the format itself has none."""
@@ -120,7 +142,10 @@ class Run:
         """The trained world model. Raises WorldganError if files are missing, damaged or do not fit together."""
         info = self.info()
         family = FAMILIES[info.family]
-        config = from_mapping(family.config, info.model, where="model.")
+        try:
+            config = from_mapping(family.config, info.model, where="model.")
+        except UnknownKey as error:
+            raise self.foreign(error, info.version) from None
         networks = family.networks(info.spec, config, 0)
         weights = self.tensors("weights")
         try:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from worldgan.config import from_mapping, to_mapping
+from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import WindowSampler, episodes, loader, sequences, starts
 from worldgan.errors import WorldganError, unknown
@@ -22,13 +23,24 @@ from worldgan.pixels import Frames, to_array
 from worldgan.progress import Report
 from worldgan.rollout import copy_last, rollout
 from worldgan.seeding import derive, torch_rng
+from worldgan.training.alarm import Alarm
 from worldgan.training.checkpoint import Run, RunInfo
+from worldgan.training.checkup import Checkup
 from worldgan.training.interrupt import deferred
 from worldgan.training.logs import Logs
+from worldgan.training.pulse import Pulse, troubles
+from worldgan.training.setbacks import PATIENCE, SLOWER, Setbacks
 from worldgan.types import Learner, Metrics, Window
+from worldgan.version import VERSION
 
 SHOWN_STEPS = 30
 """Length of the rollouts that are logged as videos."""
+GROWN = 300
+"""Updates before which no trouble is named: a model that has learnt nothing yet has all of them."""
+
+
+class Diverged(Exception):
+    """An update of no use, and why."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +92,16 @@ class Experiment:
 
 
 class Trainer:
-    """One run: a learner, its data, its folder, and how far it has come."""
+    """One run: a learner, its data, its folder, and how far and how well it has come."""
 
     def __init__(self, run: Run, info: RunInfo, store: EpisodeStore, learner: Learner) -> None:
         self.run, self.info, self.learner = run, info, learner
         self.config = from_mapping(TrainingConfig, info.training)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.store = 0, 0.0, store
         self.context = learner.world_model().context
-        self.sampler = WindowSampler(
-            store,
-            context=self.context,
-            horizon=max(self.config.rollout),
-            batch=self.config.batch,
-            seed=derive(self.config.seed, "data"),
-        )
-        self.store = store
+        self.pulse, self.setbacks, self.alarm = Pulse(), Setbacks(), Alarm(run)
+        self.checkup = Checkup(store, self.context, self.config.seed)
+        self.sampler()  # too little data is an error before anything is written
 
     @property
     def done(self) -> float:
@@ -110,52 +117,91 @@ class Trainer:
         stages = self.config.rollout
         return stages[min(len(stages) - 1, int(self.done * len(stages)))]
 
+    def sampler(self) -> WindowSampler:
+        """The training data, in another order after every setback: what diverged is not replayed."""
+        again = (self.setbacks.total,) if self.setbacks.total else ()
+        return WindowSampler(
+            self.store,
+            context=self.context,
+            horizon=max(self.config.rollout),
+            batch=self.config.batch,
+            seed=derive(self.config.seed, "data", *again),
+        )
+
     def fit(self, report: Report) -> None:
         """Train until the budget is spent; saves at intervals, at the end, and when interrupted.
 
         report: called with the share done, 0 to 1.
-        Raises WorldganError when a metric is no longer finite; the last checkpoint then stays as it was.
+        When training diverges it goes back to the last checkpoint, and on from there more slowly. Time lost so is lost
+        to a budget of minutes. Raises WorldganError where that is of no use; the last checkpoint then stays as it was.
         """
         if self.step == 0:
             self.begin()
-        saved = sampled = self.seconds
-        with closing(loader(self.sampler, self.step)) as windows, closing(Logs(self.run.path)) as logs:
+        with closing(Logs(self.run.path)) as logs:
             try:
                 while self.done < 1:
-                    window = next(windows)
-                    with deferred():
-                        metrics = self.advance(window)
-                    report(min(1.0, self.done), f"step {self.step:,}  {describe(metrics)}")
-                    if self.step % self.config.log_steps == 0:
-                        logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
-                    if self.seconds - saved > 60 * self.config.checkpoint_minutes:
-                        self.save()
-                        saved = self.seconds
-                    if self.seconds - sampled > 60 * self.config.sample_minutes:
-                        self.show(logs)
-                        sampled = self.seconds
+                    self.train(report, logs)
             except KeyboardInterrupt:
                 self.save()
                 raise
             self.save()
             self.show(logs)
 
+    def train(self, report: Report, logs: Logs) -> None:
+        """Updates until the budget is spent, or training had to go back."""
+        saved = sampled = self.seconds
+        with closing(loader(self.sampler(), self.step)) as windows:
+            while self.done < 1:
+                window = next(windows)
+                with deferred():
+                    try:
+                        metrics = self.advance(window)
+                    except Diverged as failure:
+                        return self.go_back(str(failure))
+                report(min(1.0, self.done), f"step {self.step:,}  {describe(metrics)}")
+                if self.step % self.config.log_steps == 0:
+                    logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
+                    self.log_health(logs, self.pulse.numbers(), troubles)
+                if self.seconds - saved > 60 * self.config.checkpoint_minutes and self.pulse.calm:
+                    self.save()
+                    saved = self.seconds
+                if self.seconds - sampled > 60 * self.config.sample_minutes:
+                    self.show(logs)
+                    sampled = self.seconds
+
     def advance(self, window: Window) -> Metrics:
-        """One update, timed. Raises WorldganError if it did not stay finite."""
+        """One update, timed. Raises Diverged if it did not stay finite, or errors have been far too large for long."""
         began, horizon = time.monotonic(), self.horizon
-        metrics = self.learner.update(window.first(horizon))
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-        if bad:
-            kept = self.info.progress.get("step", 0)
-            raise WorldganError(
-                f"training diverged at step {self.step}: {', '.join(bad)} not finite; the checkpoint of step "
-                f"{kept:.0f} is kept: lower optimiser.rate, or train with precision=fp32"
-            )
-        self.step += 1
+        metrics = self.learner.update(window.first(horizon)) | {"horizon": float(horizon)}
         elapsed = time.monotonic() - began
         self.seconds += elapsed
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if bad:
+            raise Diverged(f"{', '.join(bad)} not finite")
+        self.step += 1
         self.speed = self.config.batch * horizon / elapsed
-        return metrics | {"horizon": float(horizon)}
+        self.pulse.beat(metrics)
+        if self.pulse.diverged:
+            raise Diverged(f"the reconstruction error stays at {self.pulse.risen:.1f} times its own best")
+        return metrics
+
+    def go_back(self, why: str) -> None:
+        """To the last checkpoint, and from there on at half the learning rate, over other data.
+
+        Raises WorldganError if there is no checkpoint yet, or going back has been of no use.
+        """
+        kept, failed = int(self.info.progress.get("step", 0)), f"training diverged at step {self.step}: {why}"
+        if not self.info.progress or self.setbacks.hopeless(kept):
+            left = "there is no checkpoint yet"
+            if self.info.progress:
+                left = f"going back {PATIENCE} times was of no use; the checkpoint of step {kept} is kept"
+            raise WorldganError(f"{failed}; {left}: lower optimiser.rate, or train with precision=fp32")
+        spent = self.seconds
+        self.resume()
+        self.seconds, self.setbacks = spent, self.setbacks.to(self.step)
+        self.learner.slow(SLOWER)
+        self.write()
+        self.alarm.say(f"{failed}: back to step {kept}, from there at {self.setbacks.rate:g} of the learning rate")
 
     def begin(self) -> None:
         """Write what a run has before its first checkpoint: what it is, and states to start from."""
@@ -173,10 +219,17 @@ class Trainer:
         self.run.write_info(self.info)
 
     def save(self) -> None:
+        """Write a checkpoint, if the model is well: what was saved before is better than one about to diverge."""
+        if not self.pulse.rising or not self.info.progress:
+            self.write()
+
+    def write(self) -> None:
         """Write a checkpoint."""
         progress = {"step": self.step, "seconds": self.seconds}
-        self.run.write_state({"learner": self.learner.state_dict(), **progress})
+        health = {"pulse": self.pulse.state_dict(), "setbacks": asdict(self.setbacks)}
+        self.run.write_state({"learner": self.learner.state_dict(), **progress, **health})
         self.run.write_tensors("weights", self.learner.weights())
+        progress |= {"setbacks": self.setbacks.total, "rate": self.setbacks.rate}
         self.info = replace(self.info, progress=progress)
         self.run.write_info(self.info)
 
@@ -188,13 +241,19 @@ class Trainer:
         try:
             self.learner.load_state_dict(state["learner"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.pulse = Pulse()
+            if "pulse" in state:  # older runs have none
+                self.pulse.load_state_dict(state["pulse"])
+                self.setbacks = Setbacks(**state["setbacks"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
             raise WorldganError(
                 f"{self.run.path}/state.pt does not fit run.json: train again into another folder"
             ) from None
 
     def show(self, logs: Logs) -> None:
-        """Log rollouts from held-out contexts: error against copying the last frame, by horizon, and a video."""
+        """Log rollouts from held-out contexts: error against copying the last frame, by horizon, and a video. Look at
+        their health, too.
+        """
         steps = min(SHOWN_STEPS, max(self.store.length(i) for i in episodes(self.store, "val")))
         held_out = sequences(self.store, context=self.context, horizon=steps, count=8, seed=0)
         imagined = rollout(self.learner.world_model(), held_out, torch_rng(self.config.seed, "show", self.step))
@@ -205,6 +264,14 @@ class Trainer:
                 logs.scalars("wm/val/error_to_copy_last", {f"h{h}": ratio}, self.step)
         rows = np.concatenate([_side_by_side(real[:4]), _side_by_side(imagined.frames[:4])], axis=1)
         logs.video("wm/val/rollout", {f"real above {self.info.family}": rows}, self.step)
+        found = self.checkup.numbers(self.learner.world_model(), imagined.frames, real)
+        self.log_health(logs, found, self.checkup.troubles)
+
+    def log_health(self, logs: Logs, found: Metrics, troubles: Callable[[Metrics], dict[str, str]]) -> None:
+        """Log numbers, and warn of the troubles they mean once the model has had time to learn something."""
+        logs.scalars("wm/health", found, self.step)
+        if self.step >= GROWN:
+            self.alarm(troubles(found), self.step, self.seconds)
 
 
 def _error(frames: Tensor, real: Tensor, horizon: int) -> float:
@@ -235,7 +302,7 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
     store, run = EpisodeStore.open(data), Run(out)
     if run.exists() and not resume:
         raise WorldganError(f"{out} already holds a run: add --resume to go on with it, or choose another folder")
-    info = RunInfo(experiment.family, store.spec, to_mapping(model), to_mapping(config), str(data))
+    info = RunInfo(experiment.family, store.spec, to_mapping(model), to_mapping(config), str(data), version=VERSION)
     if run.exists():
         info = _begun(run, info)
     learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
@@ -249,13 +316,18 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
 def _begun(run: Run, asked: RunInfo) -> RunInfo:
     """What a run was begun with. Only its budget may change. Raises WorldganError if anything else differs."""
     info = run.info()
+    try:
+        training = from_mapping(TrainingConfig, info.training, where="training.")
+        Experiment(info.family, info.model, training).model_config()
+    except UnknownKey as error:
+        raise run.foreign(error, info.version) from None
     budget = {key: asked.training[key] for key in ("steps", "minutes")}
     begun, now = (to_mapping(each) for each in (replace(info, training=info.training | budget), asked))
     for key in ("spec", "family", "model", "training"):
         if begun[key] != now[key]:
             name, was, got = _difference(key, begun[key], now[key])
             raise WorldganError(f"expected {name} {was!r}, as {run.path} was begun with, to go on with it, got {got!r}")
-    return replace(info, training=asked.training, data=asked.data)
+    return replace(info, training=asked.training, data=asked.data, version=asked.version)
 
 
 def _difference(name: str, was: Any, now: Any) -> tuple[str, Any, Any]:
