@@ -290,7 +290,7 @@ def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFi
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("verb", ["", *cli.VERBS])
+@pytest.mark.parametrize("verb", ["", *cli.VERBS, "data to-minari", "data from-minari", "data from-video"])
 def test_help_is_there_for_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([*verb.split(), "--help"])

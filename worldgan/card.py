@@ -21,8 +21,8 @@ TEMPLATE = """---
 
 # {repo}
 
-A world model of `{env}`: it predicts the next frame, reward and end of an episode from the last {context} frames and an
-action. It was trained with [worldgan](https://pypi.org/project/worldgan/) and can be stepped as a gymnasium environment.
+A world model of `{env}`: it predicts the next frame, reward and end of an episode from the last {context} frames and
+an action. It was trained with worldgan and can be stepped as a gymnasium environment.
 
 | | |
 | --- | --- |

@@ -55,7 +55,7 @@ def from_video(
     Args:
         videos: folder of the videos.
         out: folder of the data set.
-        table: CSV file with the columns video, step, action and perhaps reward and terminated; without it the one there.
+        table: CSV file of columns video, step, action and perhaps reward, terminated; without it the one there.
         actions: how many actions there are; without it as many as are found.
         size: side of the frames in pixels; without it at most 64 are kept and more are shrunk to 64x64.
         every: keep each so many-th frame.

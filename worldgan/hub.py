@@ -127,6 +127,7 @@ def _answers(what: str, api: Any) -> Iterator[None]:
     except WorldganError:
         raise
     except Exception as error:  # what a failed connection raises depends on the HTTP library under huggingface_hub
-        reason = shorten(str(error) or type(error).__name__, 300, placeholder="...")
+        cause = "" if error.__cause__ is None else f" {error.__cause__!r}"
+        reason = shorten((str(error) or type(error).__name__) + cause, 300, placeholder="...")
         hint = "for what is yours, log in with `hf auth login` or set HF_TOKEN"
         raise WorldganError(f"cannot {what} at {api.endpoint} ({reason}): {hint}") from None
