@@ -117,7 +117,8 @@ import json, sys, time, worldgan
 print(json.dumps({"seconds": time.process_time(), "modules": sorted(sys.modules)}))
 """
 EXTRAS = {
-    "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "minari", "huggingface_hub",
+    "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "minari",
+    "huggingface_hub",
 }  # fmt: skip
 HEAVY = {"torch", "PIL"}  # most of the two seconds that importing may take, and envs need neither
 
