@@ -50,13 +50,13 @@ class Handler(BaseHTTPRequestHandler):
             body = b"".join(iter(self.chunk, b""))
         path = unquote(urlsplit(self.path).path)
         self.server.seen.append(f"{self.command} {path}")
-        if not path.startswith("/upload/"):  # an address that is signed, and may be another company's
-            self.server.tokens.add(self.headers.get("Authorization"))
         if self.server.closed:
             return self.answer(401, {"error": "Invalid credentials"}, {"X-Error-Message": "Invalid credentials"})
         for method, pattern, action in ROUTES:
             match = re.fullmatch(pattern, path)
             if match and self.command in method:
+                if action is not Handler.upload:  # its address is signed, and may be another company's
+                    self.server.tokens.add(self.headers.get("Authorization"))
                 return action(self, body, **match.groupdict())
         return self.answer(404, {"error": "unknown"})
 

@@ -298,6 +298,34 @@ def test_help_is_there_for_every_verb(verb: str, capsys: pytest.CaptureFixture[s
     assert "usage: worldgan" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (["data", "to-minari", "none", "--id", "a-v0"], "expected a data set at none"),
+        (["data", "from-minari", "none-v0", "--out", "data"], "found none"),
+        (["data", "from-video", "none", "--out", "data"], "expected one CSV file in none"),
+        (["imagine", "none", "--steps", 9, "--out", "data"], "expected a run at none"),
+        (["push", "none", "me/none"], "expected a run at none"),
+    ],
+)
+def test_nothing_to_hand_over(
+    line: list[object], word: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    assert word in refused(*line)
+
+
+def test_an_extra_that_is_missing_is_named(
+    refused: Refused, dots: Path, monkeypatch: pytest.MonkeyPatch, paddle: Path
+) -> None:
+    for name in ("minari", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "pip install 'worldgan[minari]'" in refused("data", "to-minari", dots, "--id", "a-v0")
+    assert "pip install 'worldgan[minari]'" in refused("data", "from-minari", "a-v0", "--out", "data")
+    assert "pip install 'worldgan[hub]'" in refused("push", paddle, "me/none")
+    assert "pip install 'worldgan[hub]'" in refused("pull", "me/none", "out")
+
+
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt

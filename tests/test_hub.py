@@ -102,6 +102,12 @@ def test_a_full_folder_is_left_alone(hub: Hub, run: Run, tmp_path: Path) -> None
     assert len(hub.seen) == seen
 
 
+def test_what_a_killed_pull_left_is_cleared(hub: Hub, run: Run, tmp_path: Path) -> None:
+    push(run.path, REPO)
+    (tmp_path / "out" / ".pull-abc").mkdir(parents=True)
+    assert {path.name for path in pull(REPO, tmp_path / "out").iterdir()} == {*FILES, ".lock"}
+
+
 def widen(run: Run) -> None:
     """Ask for networks of terabytes."""
     alter(run.path / "run.json", 1 << 24, "model", "backbone", "width")

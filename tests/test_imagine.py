@@ -72,6 +72,13 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert files(made(tmp_path / "a", 40)) != files(made(tmp_path / "c", 40, seed=2))
 
 
+def test_rounds_differ(tmp_path: Path) -> None:
+    store = made(tmp_path, 4 * ENVS * HORIZON)
+    rounds = [range(first, first + ENVS) for first in range(0, 4 * ENVS, ENVS)]
+    for part in (lambda i: store.frames(i, 0, 1), lambda i: store.actions(i)[:1]):
+        assert len({b"".join(part(i).tobytes() for i in indices) for indices in rounds}) > 1
+
+
 def test_it_goes_on_after_a_kill_and_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = files(made(tmp_path / "whole", 90))
     assert len(whole) > 2 * ENVS
@@ -95,7 +102,7 @@ def test_it_goes_on_after_a_kill_and_grows(tmp_path: Path, monkeypatch: pytest.M
 
 def test_another_model_does_not_add_to_it(tmp_path: Path) -> None:
     before = files(made(tmp_path, 20))
-    with pytest.raises(WorldganError, match="imagined by m, .* got imagined by other"):
+    with pytest.raises(WorldganError, match=r"imagined by m, .* got imagined by other"):
         made(tmp_path, 90, name="other")
     assert files(EpisodeStore.open(tmp_path)) == before
 

@@ -303,7 +303,7 @@ def imagine(
             run.starts(beginnings=True),
             out,
             steps=steps,
-            name=str(model),
+            name=f"{model} at step {run.info().progress.get('step', 0):.0f}",
             policy=agent,
             policy_name=policy,
             num_envs=num_envs,

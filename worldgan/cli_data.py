@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tyro
 
 from worldgan.data.store import EpisodeStore
-from worldgan.progress import progress
+from worldgan.progress import Report, part, progress
 
 
 def to_minari(data: tyro.conf.Positional[Path], id: str) -> None:
@@ -20,7 +22,7 @@ def to_minari(data: tyro.conf.Positional[Path], id: str) -> None:
     from worldgan.data.minari import export_minari
 
     store = EpisodeStore.open(data)
-    with progress(f"export {data}", len(store.indices()), unit="episodes") as report:
+    with _shares(f"export {data}") as report:
         path = export_minari(store, id, report=report)
     print(f"{store.steps:,} steps in {len(store.indices()):,} episodes at {path}")
 
@@ -36,7 +38,7 @@ def from_minari(id: tyro.conf.Positional[str], out: Path, key: str | None = None
     """
     from worldgan.data.minari import import_minari
 
-    with progress(f"import {id}", 0, unit="episodes") as report:
+    with _shares(f"import {id}") as report:
         store = import_minari(id, out, key=key, size=size, report=report)
     print(_said(store))
 
@@ -63,9 +65,16 @@ def from_video(
     """
     from worldgan.data.video import import_videos
 
-    with progress(f"import {videos}", 0, unit="episodes") as report:
+    with _shares(f"import {videos}") as report:
         store = import_videos(videos, out, table=table, actions=actions, size=size, every=every, fps=fps, report=report)
     print(_said(store))
+
+
+@contextmanager
+def _shares(label: str) -> Iterator[Report]:
+    """A progress display of shares, 0 to 1."""
+    with progress(label, 100, unit="%") as report:
+        yield part(report, 0, 100, 1)
 
 
 def _said(store: EpisodeStore) -> str:

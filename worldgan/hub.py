@@ -30,6 +30,8 @@ from worldgan.training.checkpoint import Run
 FILES = {"weights.safetensors": 4 << 30, "starts.safetensors": 1 << 30, "run.json": 1 << 20}
 """What is pulled -> its largest size in bytes. ``run.json`` comes last: it is what makes a folder a run."""
 
+PARTIAL = ".pull-"
+
 
 def push(run: str | Path, repo: str, *, private: bool = False) -> str:
     """Upload a run to the model repository ``repo`` (user/name), which is made if need be; returns its address.
@@ -63,9 +65,12 @@ def pull(repo: str, out: str | Path, *, revision: str = "main") -> Path:
     Raises WorldganError for what the Hub answers, a file that is too large, or files that are no run.
     """
     out, api = Path(out), _api()
-    if out.exists() and (not out.is_dir() or any(file.name != ".lock" for file in out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(not file.name.startswith(".") for file in out.iterdir())):
         raise WorldganError(f"expected a new or an empty folder, but {out} is not: choose another")
-    with sole_writer(out), tempfile.TemporaryDirectory(dir=out, prefix=".pull-") as folder:
+    with sole_writer(out), tempfile.TemporaryDirectory(dir=out, prefix=PARTIAL) as folder:
+        for leftover in out.glob(f"{PARTIAL}*"):  # of a pull that was killed
+            if leftover != Path(folder):
+                shutil.rmtree(leftover)
         _download(api, repo, revision, Path(folder))
         _check(Run(folder), repo)
         for name in FILES:

@@ -73,11 +73,8 @@ def _round(
     observation, _ = envs.reset(seed=derive(seed, "imagine", first))
     encoders = [codec.Encoder(envs.model.spec, frame) for frame in observation]
     files: dict[int, bytes] = {}
-    actor = policy or RandomPolicy(envs.model.spec.actions, seed=seed)
+    actor = policy or RandomPolicy(envs.model.spec.actions, seed=derive(seed, "play", first))
     actor.reset(np.ones(envs.num_envs, np.bool_))
-    if isinstance(actor, RandomPolicy):
-        for row in range(envs.num_envs):
-            actor.begin(row, first + row)
     while len(files) < envs.num_envs:
         actions = actor.act(observation)
         observation, rewards, terminated, truncated, _ = envs.step(actions)

@@ -48,7 +48,7 @@ def export_minari(store: EpisodeStore, dataset_id: str, *, report: Report | None
     """Write all episodes of ``store`` as the Minari data set ``dataset_id``; returns its folder.
 
     It lies where Minari looks for it: in ``MINARI_DATASETS_PATH``, or ~/.minari/datasets. Frames are not compressed:
-    (L + 1) H W C bytes an episode, one of which is in memory at a time.    report: gets the episodes done.
+    (L + 1) H W C bytes an episode, one of which is in memory at a time.    report: gets the share done, 0 to 1.
     Raises WorldganError for an id that is malformed or taken, or a full disk; then nothing is left behind.
     """
     path = _folder(dataset_id)
@@ -73,7 +73,7 @@ def import_minari(
     What ``export_minari`` wrote becomes what it was. Of others, the uint8 images become frames: observations
     [H, W] or [H, W, C], or an entry of dict observations.
     key: which entry, if several are images.    size: side of the square frames in pixels, as in ``pixels.fit``.
-    report: gets the episodes done.
+    report: gets the share done, 0 to 1.
     Raises WorldganError if there is no such data set, it is damaged, has no images, or actions that
     ``worldgan.actions`` cannot encode.
     """
@@ -88,7 +88,7 @@ def import_minari(
             if index not in store:
                 store.add(index, _episode(dataset, done, look))
             if report is not None:
-                report(done + 1)
+                report((done + 1) / len(origin.indices))
     return store
 
 
@@ -125,7 +125,7 @@ def _write(store: EpisodeStore, dataset_id: str, report: Report | None) -> None:
     for done, index in enumerate(indices[1:], 2):
         dataset.update_dataset_from_buffer([buffer(index)])
         if report is not None:
-            report(done)
+            report(done / len(indices))
 
 
 def _folder(dataset_id: str) -> Path:

@@ -71,7 +71,7 @@ def import_videos(
     table: the CSV file, None for the only one in ``folder``.    size: side of the square frames, as in ``pixels.fit``.
     actions: how many there are, None for as many as are found; only for one whole number a row.
     every: keep each so many-th frame, with the action taken there and the sum of the rewards on the way.
-    fps: keep about so many frames a second instead.    report: gets the episodes done.
+    fps: keep about so many frames a second instead.    report: gets the share done, 0 to 1.
     Whole numbers become a Discrete space, several of them MultiDiscrete; others a Box as wide as the values found.
     A step that leads beyond the end of its video is left out. Episodes are truncated unless the table says
     terminated. One episode is in memory at a time, compressed.
@@ -90,7 +90,7 @@ def import_videos(
     with sole_writer(out):
         store.tidy()
         number = 0
-        for name, found in runs.items():
+        for done, (name, found) in enumerate(runs.items(), 1):
             episodes = dict(enumerate(found, number))
             number += len(found)
             stride = _stride(folder / name, fps) if fps else every
@@ -98,7 +98,7 @@ def import_videos(
             for index, data in _encoded(folder / name, thinned, spec, size, table):
                 store.add_encoded(index, data)
             if report is not None:
-                report(number, name)
+                report(done / len(runs), name)
     if not store.indices():
         raise WorldganError(f"expected videos that go on after the actions in {table}, got none that does")
     return store
