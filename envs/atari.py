@@ -9,11 +9,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from worldgan.envs.frames import LARGEST, About, PixelEnv, check_size, fit, frame_space, resized
+from worldgan.envs.frames import About, PixelEnv, frame_space, resized
 from worldgan.envs.generic import require_known
-from worldgan.envs.suggest import extra
-from worldgan.errors import WorldganError
-from worldgan.pixels import Frames
+from worldgan.errors import WorldganError, extra
+from worldgan.pixels import LARGEST, Frames, check_size, fit
 
 MOST_FRAMES = 108_000  # half an hour of play, as in gymnasium's v5 ids
 

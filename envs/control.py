@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worldgan.envs.frames import Looking, PixelEnv, check_size
+from worldgan.envs.frames import Looking, PixelEnv
 from worldgan.envs.generic import create, rendered
-from worldgan.envs.suggest import extra
+from worldgan.errors import extra
+from worldgan.pixels import check_size
 
 
 def make(env_id: str, *, size: int | None = None) -> PixelEnv:

@@ -9,10 +9,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from worldgan.envs.frames import LARGEST, About, PixelEnv, check_size, frame_space
-from worldgan.envs.suggest import extra
-from worldgan.errors import unknown
-from worldgan.pixels import Frames
+from worldgan.envs.frames import About, PixelEnv, frame_space
+from worldgan.errors import extra, unknown
+from worldgan.pixels import LARGEST, Frames, check_size
 
 IDS = ["CrafterReward-v1", "CrafterNoReward-v1"]
 

@@ -8,9 +8,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import gymnasium as gym
 import numpy as np
 
-from worldgan.envs.frames import About, check_size, fit, frame_space, resized
+from worldgan.envs.frames import About, frame_space, resized
 from worldgan.errors import WorldganError
-from worldgan.pixels import Frames
+from worldgan.pixels import Frames, check_size, fit
 
 S = TypeVar("S")
 

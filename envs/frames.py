@@ -1,4 +1,4 @@
-"""What every adapter shares: the rule for frame sizes, and the wrapper that makes any env show pixels."""
+"""What every adapter shares: the wrapper that makes any env show pixels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from worldgan.errors import WorldganError
-from worldgan.pixels import Frames, resize
-
-LARGEST = 64  # pixels; frames within it are kept as they are, so grid worlds stay exact
+from worldgan.pixels import Frames, fit
 
 PixelEnv = gym.Env[Frames, Any]
 Look = Callable[[gym.Env[Any, Any], Any], Frames]
@@ -24,21 +21,6 @@ class About(NamedTuple):
 
     native: str
     frame: str
-
-
-def fit(frame: Frames, size: int | None) -> Frames:
-    """uint8 [h, w, C] -> uint8 [H, W, C] of sides ``size``; None keeps 64 pixels or less and shrinks more."""
-    height, width, _ = frame.shape
-    if size is None and max(height, width) <= LARGEST:
-        return frame
-    side = size or LARGEST
-    return resize(frame, side, side)
-
-
-def check_size(size: int | None) -> None:
-    """Raises WorldganError unless ``size`` is None or at least 8 pixels."""
-    if size is not None and size < 8:
-        raise WorldganError(f"expected a size of at least 8 pixels, got {size}")
 
 
 def frame_space(shape: tuple[int, ...]) -> spaces.Space[Frames]:

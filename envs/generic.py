@@ -10,10 +10,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
 
-from worldgan.envs.frames import Looking, PixelEnv, check_size
+from worldgan.envs.frames import Looking, PixelEnv
 from worldgan.envs.suggest import unknown_id
 from worldgan.errors import WorldganError, unknown
-from worldgan.pixels import Frames
+from worldgan.pixels import Frames, check_size
 
 
 def make(env_id: str, *, size: int | None = None, **options: Any) -> PixelEnv:

@@ -8,10 +8,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from worldgan.envs.frames import About, PixelEnv, check_size, fit, frame_space, resized
-from worldgan.envs.suggest import extra
-from worldgan.errors import WorldganError, unknown
-from worldgan.pixels import Frames, to_rgb
+from worldgan.envs.frames import About, PixelEnv, frame_space, resized
+from worldgan.errors import WorldganError, extra, unknown
+from worldgan.pixels import Frames, check_size, fit, to_rgb
 
 GAMES = {
     "Asterix": "asterix",

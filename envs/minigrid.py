@@ -8,10 +8,10 @@ from typing import Any, Literal, cast
 import gymnasium as gym
 import numpy as np
 
-from worldgan.envs.frames import LARGEST, Looking, PixelEnv, check_size
+from worldgan.envs.frames import Looking, PixelEnv
 from worldgan.envs.generic import create
-from worldgan.envs.suggest import extra
-from worldgan.pixels import Frames
+from worldgan.errors import extra
+from worldgan.pixels import LARGEST, Frames, check_size
 
 
 def make(env_id: str, *, size: int = LARGEST, view: Literal["grid", "agent"] = "grid") -> PixelEnv:

@@ -1,9 +1,6 @@
-"""Messages for what is unknown or not installed."""
+"""The message for an id that is unknown."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import gymnasium as gym
 
@@ -27,13 +24,3 @@ def unknown_id(env_id: str) -> WorldganError:
     if "did you mean" in str(error):
         return error
     return WorldganError(f"unknown environment {env_id!r}: for example {', '.join(EXAMPLES)}, or module:Id")
-
-
-@contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Turn a failed import inside into a WorldganError that names the extra to install."""
-    try:
-        yield
-    except ImportError as error:
-        reason = " ".join(str(error).split())
-        raise WorldganError(f"the {name!r} extra is missing: run pip install 'worldgan[{name}]' ({reason})") from None

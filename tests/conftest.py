@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hub_stub import Hub
 from tiny import tiny
 
 from worldgan import envs
@@ -29,3 +32,16 @@ def paddle_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def paddle_run(paddle_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A GAN after a few updates: it knows little, and steps as any other does."""
     return train(paddle_data, tiny("gan", "training.steps=3"), tmp_path_factory.mktemp("paddle") / "gan")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub of one's own, without the chunked storage that only the real one has."""
+    with Hub() as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_TOKEN", "hf_mine")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
+        yield server
+        server.shutdown()

@@ -290,12 +290,40 @@ def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFi
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("verb", ["", *cli.VERBS])
+@pytest.mark.parametrize("verb", ["", *cli.VERBS, "data to-minari", "data from-minari", "data from-video"])
 def test_help_is_there_for_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main([*verb.split(), "--help"])
     assert caught.value.code in {0, None}
     assert "usage: worldgan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (["data", "to-minari", "none", "--id", "a-v0"], "expected a data set at none"),
+        (["data", "from-minari", "none-v0", "--out", "data"], "found none"),
+        (["data", "from-video", "none", "--out", "data"], "expected one CSV file in none"),
+        (["imagine", "none", "--steps", 9, "--out", "data"], "expected a run at none"),
+        (["push", "none", "me/none"], "expected a run at none"),
+    ],
+)
+def test_nothing_to_hand_over(
+    line: list[object], word: str, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    assert word in refused(*line)
+
+
+def test_an_extra_that_is_missing_is_named(
+    refused: Refused, dots: Path, monkeypatch: pytest.MonkeyPatch, paddle: Path
+) -> None:
+    for name in ("minari", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "pip install 'worldgan[minari]'" in refused("data", "to-minari", dots, "--id", "a-v0")
+    assert "pip install 'worldgan[minari]'" in refused("data", "from-minari", "a-v0", "--out", "data")
+    assert "pip install 'worldgan[hub]'" in refused("push", paddle, "me/none")
+    assert "pip install 'worldgan[hub]'" in refused("pull", "me/none", "out")
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

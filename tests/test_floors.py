@@ -26,7 +26,9 @@ FLOORS: list[set[str]] = [
     {"simulator"},
     {"agents"},
     {"evaluation"},
-    {"__init__", "cli", "demo", "compare", "benchmark", "play", "export"},
+    {
+        "__init__", "cli", "cli_data", "demo", "compare", "benchmark", "play", "export", "imagine", "card", "hub",
+    },
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""
 
@@ -114,7 +116,10 @@ SCRIPT = """
 import json, sys, time, worldgan
 print(json.dumps({"seconds": time.process_time(), "modules": sorted(sys.modules)}))
 """
-EXTRAS = {"ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib"}
+EXTRAS = {
+    "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "minari",
+    "huggingface_hub",
+}  # fmt: skip
 HEAVY = {"torch", "PIL"}  # most of the two seconds that importing may take, and envs need neither
 
 

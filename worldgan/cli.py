@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from worldgan import envs
+from worldgan import cli_data, envs
 from worldgan.config import parse
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
@@ -270,6 +270,90 @@ def plan(
     print(f"mean return {result['mean']:.2f} over {episodes} episodes; {out}/returns.json, {out}/plan.webm")
 
 
+def imagine(
+    model: tyro.conf.Positional[Path],
+    steps: int,
+    out: Path,
+    policy: Literal["random", "shooting", "cem"] = "random",
+    num_envs: int = 16,
+    horizon: int = 200,
+    seed: int = 0,
+) -> None:
+    """Play episodes in the learned simulator into a data set; run it again to go on, or with more steps.
+
+    Args:
+        model: folder of the run to imagine with.
+        steps: how many to imagine at least.
+        out: folder of the data set.
+        policy: who acts: random play, or a planner in the same model.
+        num_envs: envs imagined at once.
+        horizon: steps after which an episode is truncated.
+        seed: of everything random.
+    """
+    from worldgan.agents import PLANNERS, PlannerConfig
+    from worldgan.imagine import imagine as play
+    from worldgan.training.checkpoint import Run
+
+    run = Run(model)
+    world = run.model()
+    agent = None if policy == "random" else PLANNERS[policy](world, PlannerConfig(seed=seed))
+    with progress(f"imagine {world.spec.id}", steps) as report:
+        store = play(
+            world,
+            run.starts(beginnings=True),
+            out,
+            steps=steps,
+            name=f"{model} at step {run.info().progress.get('step', 0):.0f}",
+            policy=agent,
+            policy_name=policy,
+            num_envs=num_envs,
+            horizon=horizon,
+            seed=seed,
+            report=report,
+        )
+    print(f"{store.steps:,} imagined steps in {len(store.indices()):,} episodes at {out}")
+
+
+def push(run: tyro.conf.Positional[Path], repo: tyro.conf.Positional[str], private: bool = False) -> None:
+    """Upload a run to the Hugging Face Hub, with a model card and without what only training needs.
+
+    Args:
+        run: folder of the run.
+        repo: user/name of the repository; made if it is not there.
+        private: whether a repository that is made is private.
+    """
+    from worldgan.hub import push as upload
+
+    print(f"run at {upload(run, repo, private=private)}")
+
+
+def pull(repo: tyro.conf.Positional[str], out: tyro.conf.Positional[Path], revision: str = "main") -> None:
+    """Download a run from the Hugging Face Hub.
+
+    Args:
+        repo: user/name of the repository.
+        out: new folder of the run.
+        revision: branch, tag or commit.
+    """
+    from worldgan.hub import pull as download
+
+    print(f"run at {download(repo, out, revision=revision)}")
+
+
+Job = Annotated[
+    Annotated[Any, tyro.conf.subcommand("to-minari", constructor=cli_data.to_minari)]
+    | Annotated[Any, tyro.conf.subcommand("from-minari", constructor=cli_data.from_minari)]
+    | Annotated[Any, tyro.conf.subcommand("from-video", constructor=cli_data.from_video)],
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.OmitArgPrefixes,
+]
+
+
+def data(job: Job) -> None:
+    """Data sets of other formats: Minari, and videos with a table of actions."""
+    del job  # done by being parsed
+
+
 def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     """The main job in under six minutes: collect, train gan and mse, evaluate both, plan in both, compare.
 
@@ -333,7 +417,9 @@ def _model(run: str | Path) -> NextFrameModel:
     return load(run)
 
 
-VERBS = {verb.__name__: verb for verb in (doctor, collect, train, evaluate, compare, plan, demo)}
+VERBS = {
+    verb.__name__: verb for verb in (doctor, collect, train, evaluate, compare, plan, imagine, data, push, pull, demo)
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

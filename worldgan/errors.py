@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class WorldganError(Exception):
@@ -17,3 +18,13 @@ def unknown(what: str, name: str, valid: Iterable[str]) -> WorldganError:
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.4)
     hint = f"did you mean {folded[near[0]]!r}?" if near else f"valid: {', '.join(choices) or 'none'}"
     return WorldganError(f"unknown {what} {name!r}: {hint}")
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Turn a failed import inside into a WorldganError that names the extra to install."""
+    try:
+        yield
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise WorldganError(f"the {name!r} extra is missing: run pip install 'worldgan[{name}]' ({reason})") from None

@@ -12,10 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from worldgan.errors import WorldganError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 Frames = NDArray[np.uint8]
+
+LARGEST = 64  # pixels; frames within it are kept as they are, so grid worlds stay exact
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -58,6 +62,21 @@ def resize(frame: Frames, height: int, width: int) -> Frames:
         return np.asarray(cv2.resize(frame, (width, height), interpolation=method), np.uint8)
     planes = [cv2.resize(frame[..., c], (width, height), interpolation=method) for c in range(frame.shape[-1])]
     return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def fit(frame: Frames, size: int | None) -> Frames:
+    """uint8 [h, w, C] -> uint8 [H, W, C] of sides ``size``; None keeps 64 pixels or less and shrinks more."""
+    height, width, _ = frame.shape
+    if size is None and max(height, width) <= LARGEST:
+        return frame
+    side = size or LARGEST
+    return resize(frame, side, side)
+
+
+def check_size(size: int | None) -> None:
+    """Raises WorldganError unless ``size`` is None or at least 8 pixels."""
+    if size is not None and size < 8:
+        raise WorldganError(f"expected a size of at least 8 pixels, got {size}")
 
 
 def to_rgb(frames: NDArray[Any]) -> Frames:

@@ -69,7 +69,7 @@ class Run:
             mapping = json.loads(path.read_text())
         except FileNotFoundError:
             raise WorldganError(f"expected a run at {self.path}, found no run.json: train one first") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
         found = mapping if isinstance(mapping, dict) else {}
         if found.get("format") != FORMAT or found.get("family") not in list(FAMILIES):
