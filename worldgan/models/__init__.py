@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from worldgan.models import diffusion, gan, motion, mse, vae
+from worldgan.models import autoregressive, diffusion, gan, motion, mse, vae
 from worldgan.models.world import Networks
 from worldgan.types import EnvSpec, Learner
 
@@ -24,4 +24,5 @@ FAMILIES: dict[str, Family] = {
     "motion": Family(motion.MotionConfig, motion.networks, motion.learner),
     "vae": Family(vae.VaeConfig, vae.networks, vae.learner),
     "diffusion": Family(diffusion.DiffusionConfig, diffusion.networks, diffusion.learner),
+    "autoregressive": Family(autoregressive.AutoregressiveConfig, autoregressive.networks, autoregressive.learner),
 }

@@ -26,6 +26,7 @@ from worldgan.models.learning import (
     initialised,
 )
 from worldgan.models.outcome import OutcomeHead
+from worldgan.models.unstated import equal_draws, one_draw
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -133,18 +134,7 @@ class Denoiser(nn.Module):
         levels = self.levels[min(1, len(self.levels) - 2) :]
         return self.denoise(seen, target + levels[0] * torch.randn(target.shape, generator=generator), levels)
 
-    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
-        """See ``Predictor``."""
-        return self.draw(self.backbone.see(frames, actions), generator)
-
-    def candidates(
-        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """See ``Predictor``: ``count`` samples, 1 / ``count`` each."""
-        rows = torch.arange(len(frames)).repeat_interleave(count)
-        seen = self.backbone.see(frames, actions).index(rows)
-        drawn = self.draw(seen, generator)
-        return drawn.unflatten(0, (len(frames), count)), torch.full((len(frames), count), 1 / count)
+    sample, candidates = one_draw, equal_draws
 
 
 def networks(spec: EnvSpec, config: DiffusionConfig, seed: int) -> Networks:

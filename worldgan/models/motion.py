@@ -23,6 +23,7 @@ from worldgan.models.learning import (
 )
 from worldgan.models.mse import squared_error
 from worldgan.models.outcome import OutcomeHead
+from worldgan.models.unstated import only_candidate, only_frame
 from worldgan.models.world import Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -93,18 +94,7 @@ class MotionPredictor(nn.Module):
         weights = self.kernels(pooled).float().unflatten(1, (self.motions, -1)).softmax(-1)
         return weights.unflatten(2, (self.side, self.side))
 
-    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
-        """See ``Predictor``; nothing is drawn."""
-        del generator
-        frame: Tensor = self(frames, actions)
-        return frame
-
-    def candidates(
-        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """See ``Predictor``: the one candidate."""
-        del count
-        return self.sample(frames, actions, generator)[:, None], torch.ones(len(frames), 1)
+    sample, candidates = only_frame, only_candidate
 
 
 def networks(spec: EnvSpec, config: MotionConfig, seed: int) -> Networks:

@@ -21,6 +21,7 @@ from worldgan.models.learning import (
     initialised,
 )
 from worldgan.models.outcome import OutcomeHead
+from worldgan.models.unstated import only_candidate, only_frame
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -53,18 +54,7 @@ class MeanPredictor(nn.Module):
         patches = self.backbone.decode(seen, torch.zeros_like(seen.condition))
         return self.backbone.patches.inverse(patches)
 
-    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
-        """See ``Predictor``; nothing is drawn."""
-        del generator
-        frame: Tensor = self(frames, actions)
-        return frame
-
-    def candidates(
-        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """See ``Predictor``: the one candidate."""
-        del count
-        return self.sample(frames, actions, generator)[:, None], torch.ones(len(frames), 1)
+    sample, candidates = only_frame, only_candidate
 
 
 def networks(spec: EnvSpec, config: MseConfig, seed: int) -> Networks:

@@ -25,6 +25,7 @@ from worldgan.models.learning import (
     initialised,
 )
 from worldgan.models.outcome import OutcomeHead
+from worldgan.models.unstated import equal_draws, one_draw
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -115,19 +116,11 @@ class LatentPredictor(nn.Module):
         chance = self.latents(latents.to(compute_dtype(self.latents.weight)))
         return self.backbone.patches.inverse(self.backbone.decode(seen, chance))
 
-    def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
-        """See ``Predictor``."""
-        seen = self.backbone.see(frames, actions)
+    def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
+        """One next frame a row, [B, C, H, W]."""
         return self.decode(seen, self.expect(seen).draw(generator))
 
-    def candidates(
-        self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """See ``Predictor``: ``count`` samples, 1 / ``count`` each."""
-        rows = torch.arange(len(frames)).repeat_interleave(count)
-        seen = self.backbone.see(frames, actions).index(rows)
-        drawn = self.decode(seen, self.expect(seen).draw(generator))
-        return drawn.unflatten(0, (len(frames), count)), torch.full((len(frames), count), 1 / count)
+    sample, candidates = one_draw, equal_draws
 
 
 def networks(spec: EnvSpec, config: VaeConfig, seed: int) -> Networks:

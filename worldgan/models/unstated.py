@@ -1,0 +1,57 @@
+"""The methods of predictors that state no probabilities: of those that draw nothing, and of those that only draw.
+
+A class takes them as its own: ``sample, candidates = one_draw, equal_draws``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from worldgan.models.backbone import Backbone, Seen
+
+
+class Certain(Protocol):
+    """A predictor that draws nothing."""
+
+    def __call__(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Context [B, K, C, H, W], actions [B, K, A] -> the next frame [B, C, H, W]."""
+
+
+def only_frame(self: Certain, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+    """``Predictor.sample``; nothing is drawn."""
+    del generator
+    return self(frames, actions)
+
+
+def only_candidate(
+    self: Certain, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """``Predictor.candidates``: the one candidate."""
+    del count, generator
+    return self(frames, actions)[:, None], torch.ones(len(frames), 1)
+
+
+class Drawing(Protocol):
+    """A predictor that only draws."""
+
+    backbone: Backbone
+
+    def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
+        """What the trunk saw of B histories -> one next frame a row, [B, C, H, W]."""
+
+
+def one_draw(self: Drawing, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+    """``Predictor.sample``."""
+    return self.draw(self.backbone.see(frames, actions), generator)
+
+
+def equal_draws(
+    self: Drawing, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """``Predictor.candidates``: ``count`` draws of each history, which is seen once, 1 / ``count`` each."""
+    rows = torch.arange(len(frames)).repeat_interleave(count)
+    drawn = self.draw(self.backbone.see(frames, actions).index(rows), generator)
+    return drawn.unflatten(0, (len(frames), count)), torch.full((len(frames), count), 1 / count)
