@@ -20,7 +20,7 @@ def oracle(made, name="shooting"):
     return Oracle(made, search, samples=2, discount=0.99, seed=0)
 
 
-@pytest.mark.parametrize("name", sorted(SEARCHES))
+@pytest.mark.parametrize("name", ["shooting", "icem"])
 def test_it_catches_most_balls_that_the_wind_throws_about(name):
     made = [envs.make("worldgan/Paddle-v0") for _ in range(4)]
     played = play(iter(made).__next__, oracle(made, name), episodes=4, num_envs=4, seed=0, max_steps=20)
