@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +53,10 @@ def panel(results: dict[str, Any]) -> Panel:
     without = results["none"]
     lines = []
     for colour, name in zip(COLOURS, [name for name in results if name != "none"], strict=False):
-        points = [
-            (0.0, without),
-            *sorted(((float(weight), found) for weight, found in results[name].items()), key=itemgetter(0)),
-        ]
-        weights = [weight for weight, _ in points]
-        lines += [
-            Line(f"{name}: imagined", weights, [found["imagined"] for _, found in points], colour, "--"),
-            Line(f"{name}: real", weights, [found["real"] for _, found in points], colour),
-        ]
+        found = {0.0: without} | {float(weight): value for weight, value in results[name].items()}
+        weights = sorted(found)
+        for kind, style in (("imagined", "--"), ("real", "-")):
+            lines.append(Line(f"{name}: {kind}", weights, [found[w][kind] for w in weights], colour, style))
     return Panel("Return of the chosen plans", "pessimism (reward per usual spread)", lines)
 
 

@@ -259,8 +259,8 @@ def plan(
 
     world = _model(model)
     options = _options(env_args) if env_args else dict(world.spec.options)
-    _check_same(world.spec.id, env)
     check_match(world.spec, envs.spec(env, options))
+    _check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *_each(settings)])
     agent = PLANNERS[planner](_cautious(model, pessimism, distrust, ensemble), config)

@@ -8,7 +8,7 @@ import pytest
 from agent_fakes import DotEnv
 
 from worldgan import envs
-from worldgan.agents import SEARCHES, Oracle, PlannerConfig
+from worldgan.agents import SEARCHES, Oracle, PlannerConfig, futures
 from worldgan.errors import WorldganError
 from worldgan.evaluation.returns import play
 
@@ -40,6 +40,45 @@ def test_planning_leaves_the_env_as_it_was():
     assert np.array_equal(env.step(1)[0], twin.step(1)[0])
 
 
-def test_an_env_of_unknown_odds_is_refused():
-    with pytest.raises(WorldganError, match="built-in env"):
+def played(env, plan):
+    return [(frame.tobytes(), reward) for frame, reward, *_ in map(env.step, plan)]
+
+
+def test_a_second_emulator_goes_on_from_the_state_of_the_first():
+    pytest.importorskip("ale_py", reason="needs an extra")
+    env, plan = envs.make("ALE/Breakout-v5", sticky=0.0), [1, 3, 3, 0, 2, 2] * 5
+    env.reset(seed=0)
+    played(env, plan)
+    branch = futures(env, np.random.default_rng(0))
+    ahead = [played(branch(), plan) for _ in range(2)]
+    assert ahead[0] == ahead[1] == played(env, plan)
+    assert played(branch(), plan) == played(env, plan)  # now
+
+
+def test_futures_of_a_game_have_luck_of_their_own_and_leave_it_its_own():
+    pytest.importorskip("ale_py", reason="needs an extra")
+    plan, seen = [1, 3, 3, 0, 2, 2] * 5, []
+    for branches in (0, 2):
+        env = envs.make("ALE/Breakout-v5", sticky=0.5)
+        env.reset(seed=0)
+        branch = futures(env, np.random.default_rng(0))
+        ahead = [played(branch(), plan) for _ in range(branches)]
+        seen.append(played(env, plan))
+    assert seen[0] == seen[1]
+    assert ahead[0] != ahead[1]
+    assert seen[1] not in ahead
+
+
+def test_the_oracle_plays_atari():
+    pytest.importorskip("ale_py", reason="needs an extra")
+    env = envs.make("ALE/Breakout-v5")
+    frame, _ = env.reset(seed=0)
+    config = PlannerConfig(horizon=4, candidates=3)
+    search = SEARCHES["shooting"](envs.env_spec(env, "breakout", {}).actions, config)
+    agent = Oracle([env], search, samples=2, discount=0.99, seed=0)
+    assert agent.act(frame[None]).shape == (1,)
+
+
+def test_an_env_that_cannot_be_cloned_is_refused():
+    with pytest.raises(WorldganError, match="built-in env or an Atari game"):
         oracle([DotEnv()])
