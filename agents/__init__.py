@@ -14,6 +14,7 @@ from worldgan.agents.pessimism import SIGNALS, Pessimist, Usual, usual
 from worldgan.agents.planner import Planner, check_match
 from worldgan.agents.plans import Score, Search, random_plans
 from worldgan.agents.shooting import RandomShooting
+from worldgan.agents.truth import OracleTree, Truth
 
 __all__ = [
     "PLANNERS",
@@ -24,6 +25,7 @@ __all__ = [
     "FrugalCrossEntropy",
     "Memory",
     "Oracle",
+    "OracleTree",
     "PathIntegral",
     "Pessimist",
     "Planner",
@@ -33,6 +35,7 @@ __all__ = [
     "Score",
     "Search",
     "TreeSearch",
+    "Truth",
     "Usual",
     "Value",
     "check_match",

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from worldgan import envs
-from worldgan.agents import PLANNERS, SEARCHES, Oracle, PlannerConfig, check_match
+from worldgan.agents import PLANNERS, SEARCHES, Oracle, OracleTree, PlannerConfig, Truth, check_match
+from worldgan.agents.factory import mcts
 from worldgan.data.collect import RandomPolicy
 from worldgan.evaluation.returns import play, summary
 from worldgan.files import atomic_write
@@ -41,6 +42,9 @@ Make = Callable[[Real], Agent]
 def oracle(planner: str, seed: int) -> Make:
     def make(real: Real) -> Agent:
         config = replace(CONFIGS[planner], seed=seed)
+        if planner == "mcts":
+            truth = Truth(real[0])
+            return OracleTree(real, truth, mcts(truth, config))
         search = SEARCHES[planner](envs.env_spec(real[0], "", {}).actions, config)
         return Oracle(real, search, samples=config.samples, discount=config.discount, seed=seed)
 
@@ -103,8 +107,7 @@ def main() -> None:
     keep_memory()
     rows: dict[str, Make] = {"random": lambda real: RandomPolicy(envs.spec(options.env).actions, seed=options.seed)}
     for planner in options.planners:
-        if planner in SEARCHES:  # a tree needs a model that lists outcomes
-            rows[f"{planner} oracle"] = oracle(planner, options.seed)
+        rows[f"{planner} oracle"] = oracle(planner, options.seed)
         for name, path in (each.split("=", 1) for each in options.models):
             rows[f"{planner} {name}"] = in_model(path, planner, options.env, options.seed)
     path = options.out / "planners.json"

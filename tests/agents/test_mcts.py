@@ -9,7 +9,7 @@ import torch
 from agent_fakes import LotteryModel, TableModel, Watched
 from fakes import PerfectModel, draw
 
-from worldgan.agents import PLANNERS, PlannerConfig
+from worldgan.agents import PLANNERS, PlannerConfig, TreeSearch
 from worldgan.agents.tree import Chance, Tree, Way, decision
 
 HORIZON, DISCOUNT = 3, 0.9
@@ -105,8 +105,10 @@ def test_what_ends_is_worth_its_reward_alone():
 
 def test_a_policy_says_where_to_look_first():
     model = TableModel()
-    made = PLANNERS["mcts"](model, PlannerConfig(horizon=2, simulations=9))
-    made._policy = lambda frames: torch.tensor([[0.0, 1.0]]).repeat(len(frames), 1)
+    made = TreeSearch(
+        model, horizon=2, simulations=9, outcomes=3, samples=1, discount=1.0, hold=1, chunk=9, puct=99.0, widening=0.5,
+        seed=0, policy=lambda frames: torch.tensor([[0.0, 1.0]]).repeat(len(frames), 1),
+    )  # fmt: skip
     assert all(tree.root.visits.tolist() == [0, 9] for tree in made.search(torch.arange(5), 5))
 
 

@@ -5,12 +5,15 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from agent_fakes import DotEnv
 
 from worldgan import envs
-from worldgan.agents import SEARCHES, Oracle, PlannerConfig, futures
+from worldgan.agents import PLANNERS, SEARCHES, Oracle, OracleTree, PlannerConfig, Truth, futures
+from worldgan.envs.paddle import State
 from worldgan.errors import WorldganError
 from worldgan.evaluation.returns import play
+from worldgan.seeding import torch_rng
 
 CONFIG = PlannerConfig(horizon=14, candidates=32, hold=10)
 
@@ -38,6 +41,45 @@ def test_planning_leaves_the_env_as_it_was():
     agent.act(frame[None])
     assert pickle.dumps(env.unwrapped) == before
     assert np.array_equal(env.step(1)[0], twin.step(1)[0])
+
+
+def test_the_truth_is_a_world_model():
+    env, generator = envs.make("worldgan/Paddle-v0"), torch_rng(0)
+    env.reset(seed=0)
+    truth, action = Truth(env), torch.tensor([[0.0, 0.0, 1.0]] * 2)
+    state = truth.of([env, env])
+    found = truth.outcomes(state, action, 9, generator)
+    assert found.probability.sum(1).tolist() == pytest.approx([1.0, 1.0])
+    prediction, after = truth.step(state, action, generator)
+    for row in range(2):
+        assert any(torch.equal(prediction.frame[row], frame) for frame in found.frames[row])
+    pushed = truth.push(state, action, prediction.frame)
+    assert torch.equal(
+        truth.frame(truth.join([pushed, truth.index(after, torch.tensor([1]))]))[2], truth.frame(after)[1]
+    )
+    assert [game._state for game in pushed] == [game._state for game in after]
+    with pytest.raises(WorldganError, match="a frame that can follow action 2"):
+        truth.push(state, action, truth.frame(state))
+    with pytest.raises(WorldganError, match=r"use Truth\.of"):
+        truth.start(torch.zeros(1), torch.zeros(1))
+
+
+def test_a_tree_in_the_truth_catches_the_ball_and_leaves_the_env_as_it_was():
+    env = envs.make("worldgan/Paddle-v0")
+    frame, _ = env.reset(seed=3)
+    env.unwrapped._state = State(x=21, y=20, dx=1, dy=2, paddle=14)  # at least two of four steps must go right
+    truth = Truth(env)
+    config = PlannerConfig(horizon=4, simulations=40)
+    agent, before = OracleTree([env], truth, PLANNERS["mcts"](truth, config)), pickle.dumps(env.unwrapped)
+    agent.act(frame[None])
+    assert pickle.dumps(env.unwrapped) == before
+    total = 0.0
+    for _ in range(4):
+        _, reward, terminated, _, _ = env.step(int(agent.act(frame[None])[0]))
+        total += reward
+        if terminated:
+            break
+    assert total == 1.0
 
 
 def played(env, plan):

@@ -146,7 +146,7 @@ def test_a_world_model_can_be_branched(family: str) -> None:
     assert torch.equal(prediction.frame, again.frame)
     assert torch.equal(prediction.frame, model.frame(after))
     pushed = model.push(state, window.actions[:, 1], prediction.frame)
-    ahead, expected = (model.step(each, window.actions[:, 2], torch_rng(1))[0] for each in (pushed, after))
+    ahead, expected = (model.step(each, window.actions[:, 0], torch_rng(1))[0] for each in (pushed, after))
     assert torch.equal(ahead.frame, expected.frame)
     assert torch.equal(prediction.frame, quantise(prediction.frame))
     assert ((prediction.terminated >= 0) & (prediction.terminated <= 1)).all()
