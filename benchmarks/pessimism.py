@@ -20,7 +20,7 @@ from worldgan.agents import SIGNALS, Ensemble, Pessimist, usual
 from worldgan.config import load
 from worldgan.data.collect import collect
 from worldgan.evaluation.exploitation import Plans, judge_plans
-from worldgan.evaluation.figures import COLOURS, Line, Panel, chart
+from worldgan.evaluation.figures import COLOURS, GREY, Line, Panel, chart
 from worldgan.files import atomic_write, replacing
 from worldgan.machine import keep_memory
 from worldgan.models.world import NextFrameModel
@@ -58,12 +58,11 @@ def _told(imagined: NDArray[np.float64], real: NDArray[np.float64], groups: int)
 
 
 def panel(results: dict[str, Any]) -> Panel:
-    places, lines = [WEIGHTS[0] / 3, *WEIGHTS], []
+    """The gap for each sign over weights, and without pessimism."""
+    lines = [Line("none", WEIGHTS, [results["none"]["gap"]] * len(WEIGHTS), GREY, "--")]
     for colour, name in zip(COLOURS, SIGNALS, strict=False):
-        found = [results["none"], *(results[name][str(weight)] for weight in WEIGHTS)]
-        for kind, style in (("imagined", "--"), ("real", "-")):
-            lines.append(Line(f"{name}: {kind}", places, [each[kind] for each in found], colour, style))
-    return Panel("Return of the chosen plans (leftmost: no pessimism)", "pessimism", lines, logx=True)
+        lines.append(Line(name, WEIGHTS, [results[name][str(weight)]["gap"] for weight in WEIGHTS], colour))
+    return Panel("Imagined minus real return of the chosen plans", "pessimism", lines, real=0.0, logx=True)
 
 
 def main() -> None:
@@ -100,7 +99,8 @@ def main() -> None:
         discount=DISCOUNT,
         seed=0,
     )
-    results = {"settings": {name: str(value) for name, value in vars(options).items()}}
+    shown = {name: value for name, value in vars(options).items() if name not in {"work", "out"}}
+    results: dict[str, Any] = {"settings": shown}
     results |= {"updates": run.info().progress["step"]} | compared(found, options.envs)
     atomic_write(options.out / "pessimism.json", json.dumps(results, indent=1).encode())
     with replacing(options.out / "pessimism.png") as temporary:

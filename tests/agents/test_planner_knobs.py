@@ -14,7 +14,7 @@ BASE = PlannerConfig(horizon=4, candidates=20, elites=0.3, simulations=12, chunk
 OTHER = {
     "horizon": 5, "candidates": 30, "samples": 3, "discount": 0.3, "hold": 2, "iterations": 3, "elites": 0.5,
     "smoothing": 0.6, "exploration": 0.6, "color": 0.5, "decay": 2.0, "disturbance": 0.2, "temperature": 2.0,
-    "simulations": 20, "outcomes": 2, "widening": 0.9, "puct": 0.1, "chunk": 32, "seed": 1,
+    "simulations": 20, "outcomes": 2, "widening": 0.9, "puct": 0.1, "chunk": 5, "seed": 1,
 }  # fmt: skip
 ALL = {"horizon", "samples", "discount", "chunk", "seed"}
 CEM = {"candidates", "iterations", "elites", "smoothing", "exploration"}
