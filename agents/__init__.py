@@ -1,26 +1,47 @@
 """Agents that plan: what they imagine, how they search, and the ceiling that perfect knowledge would reach."""
 
 from worldgan.agents.cem import CrossEntropy
+from worldgan.agents.ensemble import Ensemble
 from worldgan.agents.factory import PLANNERS, SEARCHES, PlannerConfig
-from worldgan.agents.imagine import imagined_returns
+from worldgan.agents.futures import futures, real_return
+from worldgan.agents.icem import FrugalCrossEntropy
+from worldgan.agents.imagine import Value, imagined_returns
+from worldgan.agents.mcts import Policy, TreeSearch
 from worldgan.agents.memory import Memory
+from worldgan.agents.mppi import PathIntegral
 from worldgan.agents.oracle import Oracle
+from worldgan.agents.pessimism import SIGNALS, Pessimist, Usual, usual
 from worldgan.agents.planner import Planner, check_match
 from worldgan.agents.plans import Score, Search, random_plans
 from worldgan.agents.shooting import RandomShooting
+from worldgan.agents.truth import OracleTree, Truth
 
 __all__ = [
     "PLANNERS",
     "SEARCHES",
+    "SIGNALS",
     "CrossEntropy",
+    "Ensemble",
+    "FrugalCrossEntropy",
     "Memory",
     "Oracle",
+    "OracleTree",
+    "PathIntegral",
+    "Pessimist",
     "Planner",
     "PlannerConfig",
+    "Policy",
     "RandomShooting",
     "Score",
     "Search",
+    "TreeSearch",
+    "Truth",
+    "Usual",
+    "Value",
     "check_match",
+    "futures",
     "imagined_returns",
     "random_plans",
+    "real_return",
+    "usual",
 ]

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from worldgan.actions import ActionSpec
 from worldgan.agents.cem import CrossEntropy
+from worldgan.agents.icem import FrugalCrossEntropy
+from worldgan.agents.imagine import Value
+from worldgan.agents.mcts import TreeSearch
+from worldgan.agents.mppi import PathIntegral
 from worldgan.agents.planner import Planner
 from worldgan.agents.plans import Search
 from worldgan.agents.shooting import RandomShooting
 from worldgan.errors import WorldganError
-from worldgan.types import WorldModel
+from worldgan.types import Agent, WorldModel
 
 
 @dataclass(frozen=True)
 class PlannerConfig:
-    """Of all planners. An action costs horizon * candidates * samples model steps, in cem times iterations.
+    """Of all planners. An action costs horizon * candidates * samples model steps, times iterations where there are.
 
-    horizon: H, steps that a plan is long.    candidates: N, plans imagined per search, or per iteration of cem.
+    horizon: H, steps that a plan is long.    candidates: N, plans imagined per search, or per iteration.
     samples: S, futures imagined per plan, averaged.    discount: per step.
     hold: longest time, in steps, that a random plan holds an action.    chunk: futures imagined at once.
 
-    Of cem alone. iterations: per search.    elites: share of the candidates that the next are drawn like.
+    Of cem, icem and mppi. iterations: per search.
+    Of cem and icem. elites: share of the candidates that the next are drawn like.
     smoothing: share of the old belief kept.    exploration: share of the uniform probability that every action
     keeps, or the least standard deviation of a box action, whose range is [-1, 1].
+    Of icem and mppi. color: how noise drifts over the steps of a plan, from 0, not at all; see ``coloured``.
+    Of icem. decay: by how much the candidates get fewer from iteration to iteration, at least 1.
+    Of mppi. disturbance: standard deviation of the noise.    temperature: in standard deviations of the returns;
+    the lower, the more the best plan counts.
+
+    Of mcts, which costs horizon * outcomes * samples model steps per simulation. simulations: per action.
+    outcomes: that may follow an action, listed at one look.    widening: such chances are looked at again as often
+    as visits ** widening, where the model counts samples.    puct: weight of trying what was seldom tried.
     """
 
     horizon: int = 12
@@ -38,21 +50,47 @@ class PlannerConfig:
     elites: float = 0.1
     smoothing: float = 0.1
     exploration: float = 0.1
+    color: float = 2.0
+    decay: float = 1.25
+    disturbance: float = 0.5
+    temperature: float = 0.5
+    simulations: int = 32
+    outcomes: int = 4
+    widening: float = 0.5
+    puct: float = 1.25
     chunk: int = 1024
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that no planner can work with."""
-        for name in ("horizon", "samples", "hold", "iterations", "chunk"):
+        for name in ("horizon", "samples", "hold", "iterations", "chunk", "decay", "simulations", "outcomes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("candidates", self.candidates >= 2, "at least 2")
         self._check("elites", 0 < self.elites < 1, "between 0 and 1")
-        for name in ("discount", "smoothing", "exploration"):
+        for name in ("disturbance", "temperature"):
+            self._check(name, getattr(self, name) > 0, "above 0")
+        for name in ("color", "puct"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("discount", "smoothing", "exploration", "widening"):
             self._check(name, 0 <= getattr(self, name) <= 1, "within 0..1")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             raise WorldganError(f"expected {name} {expected}, got {getattr(self, name)}")
+
+
+class MakeSearch(Protocol):
+    """Makes a ``Search``."""
+
+    def __call__(self, actions: ActionSpec, config: PlannerConfig) -> Search:
+        """For an action space. Raises WorldganError if it is of a kind that the search cannot work with."""
+
+
+class MakePlanner(Protocol):
+    """Makes an agent that plans."""
+
+    def __call__(self, model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None) -> Agent:
+        """In the imagination of a model, with the ``value`` of what lies behind the horizon. Raises as MakeSearch."""
 
 
 def shooting(actions: ActionSpec, config: PlannerConfig) -> RandomShooting:
@@ -77,12 +115,42 @@ def cem(actions: ActionSpec, config: PlannerConfig) -> CrossEntropy:
     )
 
 
-SEARCHES: dict[str, Callable[[ActionSpec, PlannerConfig], Search]] = {"shooting": shooting, "cem": cem}
+def icem(actions: ActionSpec, config: PlannerConfig) -> FrugalCrossEntropy:
+    """A frugal cross-entropy search."""
+    return FrugalCrossEntropy(
+        actions,
+        horizon=config.horizon,
+        candidates=config.candidates,
+        iterations=config.iterations,
+        elites=config.elites,
+        smoothing=config.smoothing,
+        exploration=config.exploration,
+        color=config.color,
+        decay=config.decay,
+        seed=config.seed,
+    )
+
+
+def mppi(actions: ActionSpec, config: PlannerConfig) -> PathIntegral:
+    """A path integral search."""
+    return PathIntegral(
+        actions,
+        horizon=config.horizon,
+        candidates=config.candidates,
+        iterations=config.iterations,
+        disturbance=config.disturbance,
+        temperature=config.temperature,
+        color=config.color,
+        seed=config.seed,
+    )
+
+
+SEARCHES: dict[str, MakeSearch] = {"shooting": shooting, "cem": cem, "icem": icem, "mppi": mppi}
 """Name -> how plans are searched for, whoever judges them: a learned model, or the truth in ``Oracle``."""
 
 
 def _planner(
-    search: Callable[[ActionSpec, PlannerConfig], Search], model: WorldModel[Any], config: PlannerConfig
+    search: MakeSearch, model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None
 ) -> Planner:
     return Planner(
         model,
@@ -91,10 +159,30 @@ def _planner(
         discount=config.discount,
         chunk=config.chunk,
         seed=config.seed,
+        value=value,
     )
 
 
-PLANNERS: dict[str, Callable[[WorldModel[Any], PlannerConfig], Planner]] = {
-    name: partial(_planner, search) for name, search in SEARCHES.items()
+def mcts(model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None) -> TreeSearch:
+    """A tree search."""
+    return TreeSearch(
+        model,
+        horizon=config.horizon,
+        simulations=config.simulations,
+        outcomes=config.outcomes,
+        samples=config.samples,
+        discount=config.discount,
+        hold=config.hold,
+        chunk=config.chunk,
+        puct=config.puct,
+        widening=config.widening,
+        seed=config.seed,
+        value=value,
+    )
+
+
+PLANNERS: dict[str, MakePlanner] = {
+    **{name: partial(_planner, search) for name, search in SEARCHES.items()},
+    "mcts": mcts,
 }
 """Name -> (model, config) -> the agent that plans in the imagination of the model."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldgan.actions import ActionSpec
-from worldgan.agents.imagine import imagined_returns
+from worldgan.agents.imagine import Value, imagined_returns
 from worldgan.agents.memory import Memory
 from worldgan.agents.plans import Search
 from worldgan.errors import WorldganError
@@ -34,11 +34,13 @@ class Planner:
         discount: float,
         chunk: int,
         seed: int,
+        value: Value | None = None,
     ) -> None:
-        """samples, discount, chunk: of ``imagined_returns``.    seed: of what is imagined."""
+        """samples, discount, chunk, value: of ``imagined_returns``.    seed: of what is imagined."""
         self.model = model
         self.last_plan: Tensor | None = None
         self._search, self._samples, self._discount, self._chunk = search, samples, discount, chunk
+        self._value = value
         self._memory = Memory(model.spec, model.context)
         self._generator = torch_rng(seed, "imagination")
 
@@ -58,15 +60,20 @@ class Planner:
         def score(plans: Tensor) -> Tensor:
             returns = imagined_returns(
                 self.model, state, plans, samples=self._samples, discount=self._discount,
-                generator=self._generator, chunk=self._chunk,
+                generator=self._generator, chunk=self._chunk, value=self._value,
             )  # fmt: skip
-            if returns.isnan().any():
-                raise WorldganError("expected the model to imagine finite rewards, got NaN: its training diverged")
-            return returns
+            return finite(returns)
 
         self.last_plan = self._search(score, begun)
         self._memory.did(self.last_plan[:, 0])
         return self.model.spec.actions.decode(self.last_plan[:, 0].numpy())
+
+
+def finite(returns: Tensor) -> Tensor:
+    """The same. Raises WorldganError for NaN, which no planner can compare."""
+    if returns.isnan().any():
+        raise WorldganError("expected the model to imagine finite rewards, got NaN: its training diverged")
+    return returns
 
 
 def check_match(model: EnvSpec, env: EnvSpec) -> None:

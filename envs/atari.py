@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -54,6 +54,14 @@ def make(
     )
 
 
+class Snapshot(NamedTuple):
+    """A moment of a game. emulator: its state without its random generator.    continues: see ``Atari.reset``."""
+
+    emulator: Any
+    lives: int
+    continues: bool
+
+
 class Atari(gym.Env[Frames, Any]):
     """One game on its own emulator. info holds ``lives``."""
 
@@ -71,6 +79,10 @@ class Atari(gym.Env[Frames, Any]):
         noop_max: int,
     ) -> None:
         self.render_mode = "rgb_array"
+        self._options: dict[str, Any] = {
+            "game": game, "size": size, "skip": skip, "sticky": sticky, "life_loss": life_loss,
+            "full_actions": full_actions, "noop_max": noop_max,
+        }  # fmt: skip
         self._size, self._skip, self._life_loss, self._noop_max = size, skip, life_loss, noop_max
         self._ale, self._rom = _emulator(game, sticky)
         self._actions = self._ale.getLegalActionSet() if full_actions else self._ale.getMinimalActionSet()
@@ -105,6 +117,21 @@ class Atari(gym.Env[Frames, Any]):
         lost = self._life_loss and self._lives < before and not over
         self._continues = lost and not truncated
         return self._frame, reward, over or lost, truncated, {"lives": self._lives}
+
+    def clone_state(self) -> Snapshot:
+        """All that the future depends on, save luck: the emulator's random generator is not part of it."""
+        return Snapshot(self._ale.cloneState(), self._lives, self._continues)
+
+    def restore_state(self, state: Snapshot) -> None:
+        """Go on from a state of the same game, perhaps of another emulator; it shows with the next step."""
+        self._ale.restoreState(state.emulator)
+        self._lives, self._continues = state.lives, state.continues
+
+    def twin(self, seed: int) -> Atari:
+        """The same game on another emulator, with its own luck."""
+        other = Atari(**self._options)
+        other.reset(seed=seed)
+        return other
 
     def render(self) -> Any:
         """The emulator's screen, uint8 [210, 160, 3]."""

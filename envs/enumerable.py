@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -90,6 +91,24 @@ class Enumerable(gym.Env[Frames, Any], Generic[S]):
             before = merged[key].probability if key in merged else 0.0
             merged[key] = Outcome(before + branch.probability, frame, branch.reward, branch.terminated)
         return sorted(merged.values(), key=lambda outcome: -outcome.probability)
+
+    @property
+    def over(self) -> bool:
+        """Whether ``step`` needs a ``reset`` first."""
+        return self._state is None
+
+    def led_to(self, action: Any, frame: Frames) -> Enumerable[S]:
+        """A copy of the env after ``action`` led to ``frame``, uint8 [H, W, C]: of branches that look so the first.
+
+        Raises WorldganError as ``step`` does, and for a frame that cannot follow.
+        """
+        for branch in self._possible(action):
+            shown = fit(self.draw(branch.state), self._size)
+            if np.array_equal(shown, frame):
+                after = copy.copy(self)
+                after._frame, after._state = shown, None if branch.terminated else branch.state
+                return after
+        raise WorldganError(f"expected a frame that can follow action {action}, got another")
 
     def render(self) -> Any:
         """The latest frame, uint8 [H, W, C]."""

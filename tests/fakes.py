@@ -1,5 +1,6 @@
 """A toy world whose dynamics are known, and a world model that knows them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,10 +57,20 @@ class PerfectModel:
         assert count >= 1
         one, _ = self.step(state, action, generator)
         certain = torch.ones(len(state), 1)
-        return Outcomes(one.frame[:, None], certain, one.reward[:, None], one.terminated[:, None])
+        return Outcomes(one.frame[:, None], certain, one.reward[:, None], one.terminated[:, None], stated=True)
+
+    def push(self, state: Tensor, action: Tensor, frame: Tensor) -> Tensor:
+        del state, action
+        return torch.stack(torch.where(frame.amax(1) > 0)[1:], -1)
 
     def index(self, state: Tensor, rows: Tensor) -> Tensor:
         return state[rows]
+
+    def join(self, states: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(states))
+
+    def frame(self, state: Tensor) -> Tensor:
+        return pixels.to_float(draw(state, self.spec))
 
 
 def dot_window(batch: int = 32, context: int = 2, horizon: int = 6, *, seed: int = 0, **spec: Any) -> Window:

@@ -145,6 +145,12 @@ def test_another_action_space(paddle_data: Path, paddle: Path, refused: Refused)
     assert "discrete[2] actions" in played
 
 
+def test_playing_another_env_whose_frames_and_actions_fit(paddle: Path, refused: Refused) -> None:
+    alter(paddle / "run.json", "worldgan/Ball-v0", "spec", "id")
+    line = refused(*plan_line(paddle, PADDLE))
+    assert "expected --env worldgan/Ball-v0, on which the model was trained, got worldgan/Paddle-v0" in line
+
+
 def test_collecting_with_a_model_of_another_env(paddle: Path, refused: Refused) -> None:
     line = ("collect", "--env", "worldgan/Turners-v0", "--steps", 9, "--out", "data", "--policy", paddle)
     assert "expected a model for worldgan/Turners-v0" in refused(*line)
@@ -250,6 +256,12 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "expected candidates at least 2, got 1" in refused(*plan_line(paddle, PADDLE, "--candidates", "1"))
     assert "episodes" in refused(*plan_line(paddle, PADDLE, "--episodes", "0"))
     assert "max_steps" in refused(*plan_line(paddle, PADDLE, "--max-steps", "0"))
+    assert "expected Box actions for mppi" in refused(*plan_line(paddle, PADDLE, "--planner", "mppi"))
+    assert "did you mean 'elites'" in refused(*plan_line(paddle, PADDLE, "--set", "elite=0.2"))
+    pessimistic = plan_line(paddle, PADDLE, "--pessimism", "1", "--distrust", "disagreement")
+    assert "it needs an ensemble (--ensemble, two runs or more)" in refused(*pessimistic)
+    assert "at least two runs that may disagree, got 1" in refused(*pessimistic, "--ensemble", paddle)
+    assert "pessimism of at least 0, got -1" in refused(*plan_line(paddle, PADDLE, "--pessimism", "-1"))
     evaluate = ("evaluate", "--runs", paddle, "--data", paddle_data, "--out", "report")
     for option in ("--horizon", "--windows", "--samples"):
         assert "expected horizon, windows and samples >= 1" in refused(*evaluate, option, 0)
@@ -280,7 +292,7 @@ def test_a_place_that_cannot_be_written(paddle_data: Path, refused: Refused) -> 
         ["trian"],
         ["train"],
         ["train", "--data", "x", "--out", "y", "--steps", "many"],
-        ["plan", "--planner", "mcts"],
+        ["plan", "--planner", "dreams"],
     ],
 )
 def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -399,8 +411,12 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
         with Image.open(tmp_path / "report" / name) as image:
             assert min(image.size) > 30
     planning = ("--horizon", 4, "--candidates", 4, "--episodes", 1, "--max-steps", 5)
-    for planner in ("shooting", "cem"):
-        printed = run("plan", "--model", "gan", "--env", PADDLE, "--out", planner, "--planner", planner, *planning)
+    cautious = ("--pessimism", 0.5)
+    plans = {"shooting": (*cautious, "--distrust", "disagreement", "--ensemble", "mse", "mse"), "icem": ()}
+    plans["mcts"] = ("--set", "simulations=3", *cautious)
+    for planner, more in plans.items():
+        line = ("plan", "--model", "gan", "--env", PADDLE, "--out", planner, "--planner", planner, *planning, *more)
+        printed = run(*line)
         assert "over 1 episodes" in printed
         found = json.loads(Path(planner, "returns.json").read_text())
         assert found["returns"] == [found["mean"]]

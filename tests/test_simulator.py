@@ -34,18 +34,7 @@ def starts(model: PerfectModel) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Joining(PerfectModel):
-    """Perfect, and can be simulated."""
-
-    def join(self, states: Any) -> Tensor:
-        return torch.cat(list(states))
-
-    def frame(self, state: Tensor) -> Tensor:
-        return pixels.to_float(draw(state, self.spec))
-
-
-@dataclass(frozen=True)
-class Ending(Joining):
+class Ending(PerfectModel):
     """Rewards 1 a step and ends with a chance."""
 
     chance: float = 1.0
@@ -57,7 +46,7 @@ class Ending(Joining):
 
 
 @dataclass(frozen=True)
-class Hearing(Joining):
+class Hearing(PerfectModel):
     """Notes the encoded actions of every step."""
 
     heard: list[Tensor] = field(default_factory=list)
@@ -68,7 +57,7 @@ class Hearing(Joining):
 
 
 def vector(model: Any = None, num_envs: int = 3, **options: Any) -> SimulatedVectorEnv:
-    model = model or Joining()
+    model = model or PerfectModel()
     return SimulatedVectorEnv(model, num_envs, starts=starts(model), **options)
 
 
@@ -76,7 +65,7 @@ def test_check_env_finds_nothing_wrong(paddle_run: Run) -> None:
     env = gym.make(ID, model=paddle_run.path, render_mode="rgb_array")
     check_env(env.unwrapped)
     env.close()
-    check_env(SimulatedEnv(Joining(), starts=starts(Joining())), skip_render_check=True)
+    check_env(SimulatedEnv(PerfectModel(), starts=starts(PerfectModel())), skip_render_check=True)
 
 
 def test_it_is_made_by_name(paddle_run: Run) -> None:
@@ -144,7 +133,7 @@ def test_a_reset_without_seed_goes_on_with_the_stream() -> None:
 
 
 def test_a_row_is_the_single_env() -> None:
-    model = Joining()
+    model = PerfectModel()
     frames, one = pixels.to_array(starts(model)[0]), tuple(part[:1] for part in starts(model))
     many = SimulatedVectorEnv(model, 4, starts=one, horizon=9)
     singles = [SimulatedEnv(model, starts=one, horizon=9) for _ in range(4)]
@@ -199,7 +188,7 @@ def test_ends_are_as_frequent_as_predicted() -> None:
 
 
 def test_the_step_after_an_end_is_a_new_start_whatever_is_done() -> None:
-    model = Joining()
+    model = PerfectModel()
     env = vector(model, 2)
     frames = pixels.to_array(draw(torch.tensor([[1, 0], [4, 4]]), model.spec))[:, None].repeat(2, 1)
     env.reset(seed=0, options={"frames": frames})
@@ -248,7 +237,7 @@ def test_starts_are_those_kept_with_the_run(paddle_run: Run, beginnings: bool) -
 
 
 def test_given_starts_are_taken() -> None:
-    model = Joining(context=3)
+    model = PerfectModel(context=3)
     env = vector(model)
     one = pixels.to_array(draw(torch.tensor([[5, 5]]), model.spec)).repeat(3, 0)
     seen, _ = env.reset(options={"frames": one, "actions": np.array([0, 4])})
@@ -289,7 +278,7 @@ def test_wrong_actions_are_refused_and_do_no_harm(actions: Any) -> None:
 
 
 def test_the_single_env_refuses_too() -> None:
-    env = SimulatedEnv(Joining(), starts=starts(Joining()))
+    env = SimulatedEnv(PerfectModel(), starts=starts(PerfectModel()))
     env.reset(seed=0)
     for wrong in (5, -1, [0], "x"):
         with pytest.raises(WorldganError):
@@ -309,14 +298,14 @@ def test_senseless_numbers_are_refused(horizon: int, num_envs: int) -> None:
 
 def test_a_model_without_starts_and_a_folder_without_run_are_refused(tmp_path: Any) -> None:
     with pytest.raises(WorldganError, match="states to start from"):
-        SimulatedVectorEnv(Joining())
+        SimulatedVectorEnv(PerfectModel())
     with pytest.raises(WorldganError, match=r"no run\.json"):
         gym.make(ID, model=tmp_path)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 10])
 def test_frames_of_any_depth_can_be_looked_at(channels: int) -> None:
-    model = Joining(spec=dot_spec(channels=channels))
+    model = PerfectModel(spec=dot_spec(channels=channels))
     env = vector(model, render_mode="rgb_array")
     frames, _ = env.reset(seed=0)
     shown = env.render()
@@ -338,7 +327,7 @@ def test_frames_of_any_depth_can_be_looked_at(channels: int) -> None:
 
 
 @dataclass(frozen=True)
-class Boxed(Joining):
+class Boxed(PerfectModel):
     """The dot world, steered by two numbers."""
 
     spec: EnvSpec = field(

@@ -21,6 +21,7 @@ from worldgan.progress import console, progress
 if TYPE_CHECKING:
     from worldgan.models.world import NextFrameModel
     from worldgan.training.trainer import Experiment
+    from worldgan.types import WorldModel
 
 Settings = Annotated[
     tuple[tuple[str, ...], ...],  # so that "--set a=1 b=2" and "--set a=1 --set b=2" mean the same
@@ -219,14 +220,18 @@ def plan(
     model: Path,
     env: str,
     out: Path,
-    planner: Literal["shooting", "cem"] = "shooting",
+    planner: Literal["shooting", "cem", "icem", "mppi", "mcts"] = "shooting",
     horizon: int = 12,
     candidates: int = 64,
     samples: int = 1,
     episodes: int = 4,
     max_steps: int = 1000,
     seed: int = 0,
+    pessimism: float = 0.0,
+    distrust: Literal["realism", "disagreement", "surprise"] = "realism",
+    ensemble: tuple[Path, ...] = (),
     env_args: Settings = (),
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
     """Act in the real env by planning in the learned simulator; writes returns and a video beside what was imagined.
 
@@ -241,17 +246,24 @@ def plan(
         episodes: how many to play.
         max_steps: longer episodes are truncated.
         seed: of envs and plans.
+        pessimism: reward that an imagined step costs for each usual spread by which it is less trusted than usual.
+        distrust: what tells how far to trust a step: the discriminator (gan), an ensemble, or prior and posterior.
+        ensemble: folders of two runs or more, whose disagreement tells where not to trust the model.
         env_args: options of the env; without any, those that the model was trained with.
+        settings: single settings of the planner, such as iterations=4 or simulations=64.
     """
     from worldgan.agents import PLANNERS, PlannerConfig, check_match
+    from worldgan.config import load as configure
     from worldgan.evaluation.returns import imagined_vs_real, play, summary
     from worldgan.pictures import animate
 
     world = _model(model)
     options = _options(env_args) if env_args else dict(world.spec.options)
     check_match(world.spec, envs.spec(env, options))
-    settings = PlannerConfig(horizon=horizon, candidates=candidates, samples=samples, seed=seed)
-    agent = PLANNERS[planner](world, settings)
+    _check_same(world.spec.id, env)
+    chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
+    config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *_each(settings)])
+    agent = PLANNERS[planner](_cautious(model, pessimism, distrust, ensemble), config)
     with progress(f"plan {env}", episodes, unit="episodes") as report:
         played = play(
             lambda: envs.make(env, **options),
@@ -409,6 +421,26 @@ def _command(verb: str, options: dict[str, Any]) -> str:
         values = [str(each) for each in value] if isinstance(value, tuple | list) else [str(value)]
         words += [f"--{name}", *values] if values and value is not None else []
     return shlex.join(words)
+
+
+def _check_same(trained: str, env: str) -> None:
+    """Raises WorldganError unless both ids, module prefixes aside, are one: frames of two envs may well fit."""
+    if trained.rpartition(":")[2] != env.rpartition(":")[2]:
+        raise WorldganError(f"expected --env {trained}, on which the model was trained, got {env}")
+
+
+def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, ...]) -> WorldModel[Any]:
+    """The model to plan in: itself, or with lower rewards where it is not to be trusted."""
+    from worldgan.agents import Ensemble, Pessimist, usual
+    from worldgan.training.checkpoint import Run
+
+    run = Run(model)
+    world: WorldModel[Any] = run.model(realism=bool(weight), surprise=distrust == "surprise")
+    if ensemble:
+        world = Ensemble(world, [_model(path) for path in ensemble])
+    if not weight:
+        return world
+    return Pessimist(world, usual(world, run.starts(beginnings=False), distrust), distrust=distrust, weight=weight)
 
 
 def _model(run: str | Path) -> NextFrameModel:

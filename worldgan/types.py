@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # envs need these types and no torch, which takes two seconds
 State = TypeVar("State")
 Metrics = dict[str, float]
 
+ALIKE = 0.5
+"""Pixels, in [-1, 1], that differ by no more show the same outcome: a quarter of the range."""
+
 
 @dataclass(frozen=True)
 class EnvSpec:
@@ -93,28 +96,35 @@ class Prediction:
     """One predicted step.
 
     frame: float [B, C, H, W] in [-1, 1], on the 256 levels of a real frame.    reward: float [B], expected.
-    terminated: float [B], probability.    realism: float [B], the discriminator's logit, or None without one.
+    terminated: float [B], probability.
+    Signs of how far the step can be trusted, float [B], None where nobody asked or nobody knows.
+    realism: the discriminator's logit.    surprise: nats that what happened tells beyond what was expected.
+    disagreement: of other models of the same env, in units of pixels and rewards.
     """
 
     frame: Tensor
     reward: Tensor
     terminated: Tensor
     realism: Tensor | None = None
+    surprise: Tensor | None = None
+    disagreement: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Outcomes:
     """N things that could happen next, per row.
 
-    frames: float [B, N, C, H, W], no two of a row alike.    probability: float [B, N], summing to 1 over N, most
-    probable first: stated by the family, or how often it sampled the frame; 0 fills up rows with fewer outcomes.
+    frames: float [B, N, C, H, W], no two of a row ``ALIKE``.    probability: float [B, N], summing to 1 over N, most
+    probable first: how often the family sampled the frame, or stated; 0 fills up rows with fewer outcomes.
     rewards, terminated: float [B, N] as in Prediction.
+    stated: the family knows the probabilities, so asking again would tell nothing new.
     """
 
     frames: Tensor
     probability: Tensor
     rewards: Tensor
     terminated: Tensor
+    stated: bool = False
 
 
 class WorldModel(Protocol[State]):
@@ -139,6 +149,12 @@ class WorldModel(Protocol[State]):
 
     def outcomes(self, state: State, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
         """At most ``count`` different next steps under encoded actions [B, A], most probable first."""
+
+    def push(self, state: State, action: Tensor, frame: Tensor) -> State:
+        """The state once encoded actions [B, A] have led to the given frames, float [B, C, H, W] in [-1, 1].
+
+        They need not be the model's own: an outcome to go on from, or what an env really showed.
+        """
 
     def index(self, state: State, rows: Tensor) -> State:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""

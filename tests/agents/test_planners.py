@@ -1,11 +1,23 @@
 """Laws of planners, in worlds whose best plans are known."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from agent_fakes import ACTIONS, LotteryModel, TargetModel, Watched, grid, picture
+from agent_fakes import (
+    ACTIONS,
+    FITTING,
+    ONE_NUMBER,
+    LotteryModel,
+    TableModel,
+    TargetModel,
+    Watched,
+    fitting,
+    grid,
+    picture,
+)  # fmt: skip
 from fakes import PerfectModel, dot_spec
 
 from worldgan.actions import ActionSpec
@@ -15,7 +27,11 @@ from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec
 
 SMALL = PlannerConfig(horizon=8, candidates=400, samples=1, discount=0.9)
+LOTTERY = {name: LotteryModel() for name in fitting("discrete")}
+LOTTERY["mppi"] = LotteryModel(EnvSpec("lottery", (2, 2, 1), ONE_NUMBER))
 each = pytest.mark.parametrize("name", sorted(PLANNERS))
+with_plans = pytest.mark.parametrize("name", sorted(SEARCHES))
+all_fitting = pytest.mark.parametrize(("name", "kind"), FITTING)
 
 
 def returns_of(model, frames, plans, **options):
@@ -42,25 +58,45 @@ def walk(model, planner, rows, limit=12):
     return taken.tolist()
 
 
-@each
-@pytest.mark.parametrize(("kind", "shortest"), [("discrete", 6), ("multidiscrete", 3), ("box", 3)])
-def test_it_takes_the_shortest_way(name, kind, shortest):
-    model = grid(kind)
-    planner = PLANNERS[name](model, replace(SMALL, candidates=1500))
+@all_fitting
+def test_it_takes_the_shortest_way(name, kind):
+    model, shortest = grid(kind), {"discrete": 6, "multidiscrete": 3, "box": 3}[kind]
+    planner = PLANNERS[name](model, replace(SMALL, candidates=1500, simulations=300, temperature=0.1))
     assert walk(model, planner, rows=2) == [shortest, shortest]
-    assert planner.last_plan.shape == (2, SMALL.horizon, model.spec.actions.size)
+    if name in SEARCHES:
+        assert planner.last_plan.shape == (2, SMALL.horizon, model.spec.actions.size)
 
 
 @pytest.mark.parametrize("kind", ACTIONS)
-def test_cross_entropy_comes_closer_than_shooting_with_as_many_plans(kind):
+def test_better_searches_come_closer_than_shooting_with_as_many_plans(kind):
     model, error = TargetModel(EnvSpec("target", (2, 2, 1), ACTIONS[kind])), {}
-    for name in PLANNERS:
-        # exploration is for later searches; here it would only blur the answer
-        config = PlannerConfig(horizon=6, candidates=100, samples=1, hold=1, iterations=10, exploration=0.01)
+    # exploration is for later searches; here it would only blur the answer, as coloured noise would: targets jump
+    config = PlannerConfig(
+        horizon=6, candidates=100, samples=1, hold=1, iterations=10, exploration=0.01, color=0.0, decay=1.0,
+        temperature=0.1, disturbance=0.3,
+    )  # fmt: skip
+    for name in set(fitting(kind)) - {"mcts"}:
         planner = PLANNERS[name](model, replace(config, candidates=1000) if name == "shooting" else config)
         planner.act(np.zeros((2, 2, 2, 1), np.uint8))
         error[name] = (planner.last_plan - model.target(6)).square().sum((1, 2)).max().item()
-    assert error["cem"] < 0.1 < error["shooting"]
+    worst = error.pop("shooting")
+    assert max(error.values()) < 0.15 < worst, error
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", sorted(set(fitting("discrete")) - {"mcts"}))
+def test_brute_force_finds_no_better_plan(name, seed):
+    model = TableModel(seed=seed)
+    start = np.zeros((1, 1, 5, 1), np.uint8)
+    start[0, 0, 2] = 255
+    every = np.array(list(product(range(2), repeat=4)))[None]
+    worth = returns_of(model, start, every, samples=4000, discount=1.0, chunk=10**6)[0]
+    config = PlannerConfig(horizon=4, candidates=60, samples=200, discount=1.0, iterations=4, chunk=10**6)
+    planner = PLANNERS[name](model, config)
+    raw = planner.act(start)
+    chosen = (every[0] == plans_of(planner, model)[0, 0]).all(1)
+    assert worth[torch.from_numpy(chosen)].item() > worth.max().item() - 0.1
+    assert raw[0] == plans_of(planner, model)[0, 0, 0]
 
 
 def plans_of(planner, model):
@@ -69,12 +105,13 @@ def plans_of(planner, model):
 
 @each
 def test_luck_is_averaged_and_not_believed(name):
-    planner = PLANNERS[name](LotteryModel(), PlannerConfig(horizon=3, candidates=64, samples=64))
+    planner = PLANNERS[name](LOTTERY[name], PlannerConfig(horizon=3, candidates=64, samples=64))
     for _ in range(5):
-        assert planner.act(np.zeros((4, 2, 2, 1), np.uint8)).tolist() == [0, 0, 0, 0]
+        taken = planner.act(np.zeros((4, 2, 2, 1), np.uint8))
+        assert ((taken > 0) if name == "mppi" else (taken == 0)).all()
 
 
-@each
+@pytest.mark.parametrize("name", sorted(set(fitting("discrete")) - {"mcts"}))
 def test_it_does_not_walk_into_an_end_that_costs_later_rewards(name):
     model = PerfectModel()  # row 0 pays 1 a step, but (0, 0) ends the episode
     planner = PLANNERS[name](model, SMALL)
@@ -104,44 +141,42 @@ def test_a_return_is_the_mean_of_its_samples():
     assert found[:, 0].tolist() == pytest.approx([-3.5, 1.0], abs=0.1)
 
 
-@each
+@with_plans
 def test_all_candidates_are_imagined_in_one_batch(name):
-    model = Watched(LotteryModel())
+    model = Watched(LOTTERY[name])
     config = PlannerConfig(horizon=5, candidates=10, samples=3, iterations=4, chunk=1000)
     planner = PLANNERS[name](model, config)
     planner.act(np.zeros((2, 2, 2, 1), np.uint8))
-    searches = {"shooting": 1, "cem": 4}[name]
-    assert model.steps == [2 * 10 * 3] * 5 * searches
+    searches = {"shooting": [10], "icem": [10, 8, 6, 5]}.get(name, [10] * 4)  # 1.25 times fewer each time
+    assert model.steps == [2 * 3 * count for count in searches for _ in range(5)]
 
 
 @each
 def test_memory_is_bounded_by_the_chunk(name):
-    model = Watched(LotteryModel())
+    model = Watched(LOTTERY[name])
     planner = PLANNERS[name](model, PlannerConfig(horizon=2, candidates=10, samples=3, chunk=8))
     planner.act(np.zeros((2, 2, 2, 1), np.uint8))
     assert max(model.steps) == 8
 
 
-@each
-@pytest.mark.parametrize("kind", ACTIONS)
+@all_fitting
 def test_same_seed_same_actions(name, kind):
     model = grid(kind)
     frames = picture(model, (0, 0), (1, 2), (4, 4))
 
     def actions(seed):
-        planner = PLANNERS[name](model, replace(SMALL, candidates=20, seed=seed))
+        planner = PLANNERS[name](model, replace(SMALL, candidates=20, simulations=5, seed=seed))
         return np.stack([planner.act(frames) for _ in range(4)]).tolist()
 
     assert actions(1) == actions(1)
     assert actions(1) != actions(2)
 
 
-@each
-@pytest.mark.parametrize("kind", ACTIONS)
+@all_fitting
 def test_actions_are_in_the_space(name, kind):
     model = grid(kind)
     space = model.spec.actions.space()
-    planner = PLANNERS[name](model, replace(SMALL, candidates=20))
+    planner = PLANNERS[name](model, replace(SMALL, candidates=20, simulations=5))
     actions = planner.act(picture(model, (0, 0), (2, 2)))
     assert all(action in space for action in actions)
 
@@ -176,6 +211,37 @@ def test_cross_entropy_begins_with_its_last_belief_one_step_on(kind):
     assert going > begun + 0.2
 
 
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_icem_brings_its_elites_along(kind):
+    search, score = SEARCHES["icem"](ACTIONS[kind], replace(SMALL, candidates=50)), Noting()
+    search(score, np.array([True, True]))
+    search(score, np.array([False, True]))
+    for row, brought in [(0, True), (1, False)]:
+        before, guests = score.plans[1][row, :, 1:], score.plans[2][row, :5, :-1]
+        assert all((before == guest).all((1, 2)).any() for guest in guests) == brought
+
+
+def test_icem_tries_the_middle_of_its_belief_at_last():
+    search, score = SEARCHES["icem"](ACTIONS["box"], replace(SMALL, candidates=50, smoothing=0.0)), Noting()
+    search(score, np.array([True]))
+    last = score.plans[-1][0]  # the 5 elites so far come before what is new
+    assert torch.allclose(last[-1], last[:5].mean(0), atol=1e-6)
+
+
+def test_mppi_weighs_plans_by_what_they_earn():
+    config = replace(SMALL, candidates=2, iterations=1, horizon=1, color=0.0, temperature=0.5)
+    noted: list[torch.Tensor] = []
+
+    def score(plans):
+        noted.append(plans)
+        return 3 * plans[:, :, 0, 0]
+
+    found = SEARCHES["mppi"](ONE_NUMBER, config)(score, np.array([True])).item()
+    low, high = sorted(noted[0].flatten().tolist())
+    share = 1 / (1 + np.exp(-2 / 0.5))  # two returns are two standard deviations apart, however far that is
+    assert found == pytest.approx(share * high + (1 - share) * low, rel=1e-4)
+
+
 def test_random_plans_hold_actions():
     actions, rng = ActionSpec("box", (1,), (0.0,), (1.0,)), np.random.default_rng(0)
     plans = random_plans(actions, (1, 2000, 12), hold=4, rng=rng)[0, :, :, 0]
@@ -190,7 +256,9 @@ def test_random_plans_hold_actions():
     "wrong",
     [
         {"horizon": 0}, {"candidates": 1}, {"samples": 0}, {"discount": 1.5}, {"hold": 0}, {"iterations": 0},
-        {"elites": 1.0}, {"smoothing": -0.1}, {"exploration": 2.0}, {"chunk": 0},
+        {"elites": 1.0}, {"smoothing": -0.1}, {"exploration": 2.0}, {"chunk": 0}, {"color": -1.0}, {"decay": 0.9},
+        {"disturbance": 0.0}, {"temperature": 0.0}, {"simulations": 0}, {"outcomes": 0}, {"widening": 1.1},
+        {"puct": -1.0},
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused_in_one_line(wrong):
@@ -200,23 +268,31 @@ def test_impossible_values_are_refused_in_one_line(wrong):
 
 
 @pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        *[("shooting", c) for c in ({"horizon": 3}, {"candidates": 9}, {"samples": 2}, {"discount": 0.1})],
-        *[("shooting", c) for c in ({"hold": 1}, {"chunk": 5}, {"seed": 1})],
-        *[("cem", c) for c in ({"iterations": 1}, {"elites": 0.5}, {"smoothing": 0.9}, {"exploration": 0.9})],
-        *[("cem", c) for c in ({"hold": 1}, {"horizon": 3}, {"candidates": 9}, {"samples": 2}, {"seed": 1})],
-    ],
+    ("name", "kind", "advice"), [("mppi", "discrete", "icem or mcts"), ("mcts", "box", "cem or icem")]
 )
-def test_every_knob_is_read(name, change):
-    def outcome(config):
-        model = Watched(LotteryModel() if "discount" not in change else PerfectModel())
-        planner = PLANNERS[name](model, config)
-        frames = np.zeros((6, 2, 2, 1), np.uint8) if "discount" not in change else picture(model, *[(7, 3)] * 6)
-        return [planner.act(frames).tolist() for _ in range(3)], planner.last_plan.tolist(), model.steps
+def test_a_planner_that_does_not_fit_the_actions_is_refused(name, kind, advice):
+    with pytest.raises(WorldganError, match=rf"^expected .* for {name}.* got {kind}.*: use {advice}$"):
+        PLANNERS[name](grid(kind), SMALL)
 
-    config = PlannerConfig(horizon=6, candidates=30, samples=1)
-    assert outcome(config) != outcome(replace(config, **change))
+
+def test_a_value_counts_for_what_is_alive_behind_the_horizon():
+    model = PerfectModel()
+    up, stay = [1, 0], [0, 0]
+    frames = picture(model, (1, 0), (1, 3))  # above the first is the end, above the second is not
+    rows_below = lambda frames: frames.mean((1, 2, 3)) * 0 + 8.0  # noqa: E731
+    found = returns_of(model, frames, [[up, stay], [up, stay]], value=rows_below)
+    assert found.tolist() == [[1.0, 2.0], [1.5 + 2.0, 2.0]]
+    short = returns_of(model, frames, [[up, up], [up, stay]], lengths=torch.tensor([0, 1]))
+    assert short.tolist() == [[0.0, 0.0], [1.0, 0.0]]
+
+
+@pytest.mark.parametrize("name", fitting("discrete"))
+def test_every_planner_asks_the_value_what_comes_later(name):
+    """Within the horizon nothing is earned; the value likes the dot to be far down."""
+    model = PerfectModel()
+    value = lambda frames: (frames.amax(1).relu() * torch.arange(8.0)[:, None]).sum((1, 2))  # noqa: E731
+    planner = PLANNERS[name](model, replace(SMALL, horizon=2, candidates=100, simulations=60), value=value)
+    assert planner.act(picture(model, (3, 3), (4, 2))).tolist() == [2, 2]
 
 
 def test_a_model_that_imagines_nan_is_refused():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from worldgan.actions import ActionSpec
 from worldgan.models import FAMILIES
 from worldgan.models.learning import transitions
+from worldgan.models.world import NextFrameModel
 from worldgan.pixels import quantise, to_float
 from worldgan.rollout import rollout
 from worldgan.seeding import torch_rng
@@ -144,8 +145,40 @@ def test_a_world_model_can_be_branched(family: str) -> None:
     assert torch.equal(model.frame(state), kept)
     assert torch.equal(prediction.frame, again.frame)
     assert torch.equal(prediction.frame, model.frame(after))
+    pushed = model.push(state, window.actions[:, 1], prediction.frame)
+    ahead, expected = (model.step(each, window.actions[:, 0], torch_rng(1))[0] for each in (pushed, after))
+    assert torch.equal(ahead.frame, expected.frame)
     assert torch.equal(prediction.frame, quantise(prediction.frame))
     assert ((prediction.terminated >= 0) & (prediction.terminated <= 1)).all()
+
+
+@each
+def test_asking_again_tells_something_new_only_of_odds_that_are_not_stated(family: str) -> None:
+    model, window = learner(family).world_model(), dot_window(4, 2, horizon=1)
+    state = model.start(window.frames[:, :2], window.actions[:, :1])
+    one, other = (model.networks.predictor.candidates(state.frames, window.actions, 3, torch_rng(s)) for s in (0, 1))
+    assert torch.equal(one[0], other[0]) == model.outcomes(state, window.actions[:, 1], 3, torch_rng(0)).stated
+
+
+@pytest.mark.parametrize("family", ["gan", "vae"])
+def test_surprise_is_in_nats_and_only_where_asked_for(family: str) -> None:
+    model, window = learner(family).world_model(), dot_window(4, 2, horizon=1)
+    state = model.start(window.frames[:, :2], window.actions[:, :1])
+    curious = NextFrameModel(model.spec, model.context, model.networks, surprise=True)
+    surprise = curious.step(state, window.actions[:, 1], torch_rng(0))[0].surprise
+    assert surprise is not None
+    assert surprise.shape == (4,)
+    assert (surprise >= 0).all()
+    assert model.step(state, window.actions[:, 1], torch_rng(0))[0].surprise is None
+
+
+def test_surprise_of_gan_is_how_improbable_the_code_was() -> None:
+    model, window = learner("gan", None, "model.digits=1").world_model(), dot_window(4, 2, horizon=1)
+    generator, frames = model.networks.predictor, window.frames[:, :2].float() / 127.5 - 1
+    drawn, odds = generator.candidates(frames, window.actions, 4, torch_rng(0))
+    for index in range(4):
+        surprise = generator.surprise(frames, window.actions, drawn[:, index])
+        torch.testing.assert_close(surprise, -odds[:, index].log())
 
 
 @each

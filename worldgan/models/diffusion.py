@@ -94,6 +94,8 @@ class Denoiser(nn.Module):
     levels: noise levels of sampling, falling, the last one 0.
     """
 
+    stated = False
+
     def __init__(self, spec: EnvSpec, config: BackboneConfig, levels: list[float]) -> None:
         super().__init__()
         height, width, channels = spec.frame

@@ -9,6 +9,7 @@ will draw. Probabilities of outcomes can therefore be stated, not only sampled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -69,6 +70,8 @@ class GanConfig:
 class Generator(nn.Module):
     """Backbone, chance code, and the prior over codes. Implements ``Predictor``."""
 
+    stated = True
+
     def __init__(self, spec: EnvSpec, config: BackboneConfig, digits: int, values: int) -> None:
         super().__init__()
         self.backbone = Backbone(spec, config)
@@ -100,6 +103,30 @@ class Generator(nn.Module):
         rows = torch.arange(len(frames)).repeat_interleave(chosen.shape[1])
         drawn = self.frames(self.decode(seen.index(rows), codes[chosen.flatten()]))
         return drawn.unflatten(0, chosen.shape), probability / probability.sum(dim=1, keepdim=True)
+
+    def surprise(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
+        """See ``Surprising``: -log p(code) of the code that explains the frame."""
+        seen = self.backbone.see(frames, actions)
+        looked = self.prior.look_at(seen)
+        code = self.explain(seen, looked, next_frame, lambda error, surprise: error.argmin(1))
+        return self.prior.surprise(looked, code)
+
+    def explain(self, seen: Seen, looked: Tensor, target: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The code [B, digits] of the frame [B, C, H, W], digit after digit.
+
+        choose: error and surprise of every value, both [B, values] -> the value [B]. The best of all
+        ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``.
+        """
+        values = self.prior.values
+        goal, rows = self.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
+        repeated, code = seen.index(rows), self.prior.open(len(target))
+        for digit in range(self.prior.digits):
+            tries = code[rows]
+            tries[:, digit] = torch.arange(values).repeat(len(target))
+            frames = self.decode(repeated, tries).unflatten(0, (len(target), values))
+            error = (frames - goal).square().mean((2, 3, 4))
+            code[:, digit] = choose(error, -self.prior.logits(looked, code).log_softmax(1))
+        return code
 
 
 def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
@@ -144,22 +171,16 @@ class GanLosses:
     def explain(self, seen: Seen, looked: Tensor, target: Tensor, now: Now) -> Tensor:
         """The code [B, digits] whose frame is nearest to the true one [B, C, H, W], digit after digit.
 
-        The best of all ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``. Among
-        values that are about as near, the more probable is taken: else several codes would share every outcome.
+        Among values that are about as near, the more probable is taken: else several codes would share every outcome.
         """
-        generator, values = self.generator, self.config.values
-        goal, rows = generator.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
-        repeated, code = seen.index(rows), generator.prior.open(len(target))
         spread, price = torch.zeros(len(target), 1), self.parsimony(now.updates)
-        for digit in range(self.config.digits):
-            tries = code[rows]
-            tries[:, digit] = torch.arange(values).repeat(len(target))
-            frames = generator.decode(repeated, tries).unflatten(0, (len(target), values))
-            error = (frames - goal).square().mean((2, 3, 4))
+
+        def choose(error: Tensor, surprise: Tensor) -> Tensor:
+            nonlocal spread
             spread = torch.maximum(spread, error.amax(1, keepdim=True) - error.amin(1, keepdim=True))
-            surprise = -generator.prior.logits(looked, code).log_softmax(1)
-            code[:, digit] = self.choose(error + price * spread * surprise, now)
-        return code
+            return self.choose(error + price * spread * surprise, now)
+
+        return self.generator.explain(seen, looked, target, choose)
 
     def parsimony(self, updates: int) -> float:
         """Price of a nat of surprise; none before codes have come to differ, or a single one would win."""

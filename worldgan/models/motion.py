@@ -67,6 +67,8 @@ def moved(frame: Tensor, kernels: Tensor) -> Tensor:
 class MotionPredictor(nn.Module):
     """Backbone without chance, with kernels and masks. Implements ``Predictor``."""
 
+    stated = True
+
     def __init__(self, spec: EnvSpec, config: BackboneConfig, motions: int, reach: int) -> None:
         super().__init__()
         self.backbone = Backbone(spec, config)

@@ -44,6 +44,8 @@ class MseConfig:
 class MeanPredictor(nn.Module):
     """Backbone without chance. Implements ``Predictor``."""
 
+    stated = True
+
     def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
         self.backbone = Backbone(spec, config)

@@ -91,7 +91,9 @@ class GaussianHead(nn.Module):
 
 
 class LatentPredictor(nn.Module):
-    """Backbone, latents, their prior, and the posterior that only training needs. Implements ``Predictor``."""
+    """Backbone, latents, their prior, and the posterior which sees what happened. Implements ``Predictor``."""
+
+    stated = False
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, latents: int, posterior_width: int) -> None:
         super().__init__()
@@ -121,6 +123,11 @@ class LatentPredictor(nn.Module):
         return self.decode(seen, self.expect(seen).draw(generator))
 
     sample, candidates = one_draw, equal_draws
+
+    def surprise(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
+        """See ``Surprising``: KL(posterior || prior)."""
+        expected = self.expect(self.backbone.see(frames, actions))
+        return self.explain(frames, actions, next_frame).divergence(expected)
 
 
 def networks(spec: EnvSpec, config: VaeConfig, seed: int) -> Networks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.outcome import OutcomeHead
 from worldgan.pixels import quantise, to_float
-from worldgan.types import EnvSpec, Outcomes, Prediction
+from worldgan.types import ALIKE, EnvSpec, Outcomes, Prediction
 
 SPREAD = 4
 """Candidates looked at per outcome asked for, since some will look alike."""
-ALIKE = 0.5
-"""Pixels, in [-1, 1], that differ by no more show the same outcome: a quarter of the range."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,12 @@ def distinct(frames: Tensor, probability: Tensor, count: int) -> tuple[Tensor, T
 
 
 class Predictor(Protocol):
-    """What a family adds: how the next frame is drawn. Frames are float [..., C, H, W], about [-1, 1]."""
+    """What a family adds: how the next frame is drawn. Frames are float [..., C, H, W], about [-1, 1].
+
+    stated: the probabilities of ``candidates`` are known, not counted among samples.
+    """
+
+    stated: bool
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """Context [B, K, C, H, W], actions [B, K, A] -> one next frame per row [B, C, H, W]."""
@@ -80,6 +83,14 @@ class Predictor(Protocol):
         self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The same -> N <= count next frames [B, N, C, H, W] and their probabilities [B, N]."""
+
+
+@runtime_checkable
+class Surprising(Protocol):
+    """A predictor that can say how well it expected what happened."""
+
+    def surprise(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
+        """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> nats between posterior and prior [B]."""
 
 
 class Networks(nn.Module):
@@ -93,13 +104,17 @@ class Networks(nn.Module):
 class NextFrameModel:
     """Steps histories with a predictor. Implements ``WorldModel[History]``.
 
-    realism: also score every step with the discriminator, if there is one.
+    realism: also score every step with the discriminator, if there is one.    surprise: also say how surprising
+    every step is, if the family can.
     """
 
-    def __init__(self, spec: EnvSpec, context: int, networks: Networks, *, realism: bool = False) -> None:
+    def __init__(
+        self, spec: EnvSpec, context: int, networks: Networks, *, realism: bool = False, surprise: bool = False
+    ) -> None:
         self.spec, self.context, self.networks = spec, context, networks
         self.predictor: Predictor = networks.predictor  # type: ignore[assignment]  # nn.Module hides its methods
         self.discriminator = networks.discriminator if realism else None
+        self.surprising = networks.predictor if surprise and isinstance(networks.predictor, Surprising) else None
 
     def start(self, frames: Tensor, actions: Tensor) -> History:
         """uint8 frames [B, K, C, H, W], encoded actions [B, K - 1, A] -> state."""
@@ -111,10 +126,12 @@ class NextFrameModel:
         actions = state.then(action)
         after = state.push(action, self.predictor.sample(state.frames, actions, generator))
         reward, terminated = self.networks.outcome.predict(state.frames, actions, after.last)
-        realism = None
+        realism = surprise = None
         if self.discriminator is not None:
             realism = self.discriminator(state.frames, actions, after.last)
-        return Prediction(after.last, reward, terminated, realism), after
+        if self.surprising is not None:
+            surprise = self.surprising.surprise(state.frames, actions, after.last)
+        return Prediction(after.last, reward, terminated, realism, surprise), after
 
     @torch.inference_mode()
     def outcomes(self, state: History, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
@@ -125,7 +142,11 @@ class NextFrameModel:
         rows = torch.arange(len(action)).repeat_interleave(frames.shape[1])
         judged = self.networks.outcome.predict(state.frames[rows], actions[rows], frames.flatten(0, 1))
         reward, terminated = (score.view(probability.shape) for score in judged)
-        return Outcomes(frames, probability, reward, terminated)
+        return Outcomes(frames, probability, reward, terminated, self.predictor.stated)
+
+    def push(self, state: History, action: Tensor, frame: Tensor) -> History:
+        """The state once encoded actions [B, A] have led to the given frames, float [B, C, H, W] in [-1, 1]."""
+        return state.push(action, frame)
 
     def index(self, state: History, rows: Tensor) -> History:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""

@@ -138,7 +138,7 @@ class Run:
             raise WorldganError(f"{path} is damaged ({reason}): train again into another folder") from None
         return state
 
-    def model(self, *, precision: Precision = "auto", realism: bool = False) -> NextFrameModel:
+    def model(self, *, precision: Precision = "auto", realism: bool = False, surprise: bool = False) -> NextFrameModel:
         """The trained world model. Raises WorldganError if files are missing, damaged or do not fit together."""
         info = self.info()
         family = FAMILIES[info.family]
@@ -158,7 +158,8 @@ class Run:
         networks.requires_grad_(False).eval()
         if uses_bf16(precision):
             networks.bfloat16()
-        return NextFrameModel(info.spec, config.backbone.context, networks, realism=realism)
+        context = config.backbone.context
+        return NextFrameModel(info.spec, context, networks, realism=realism, surprise=surprise)
 
     def starts(self, *, beginnings: bool) -> tuple[Tensor, Tensor]:
         """States to simulate from, kept with the run: uint8 [N, K, C, H, W] and actions [N, K - 1, A]."""
@@ -184,6 +185,8 @@ def _claimed_checksum(data: bytes) -> str | None:
     return claimed
 
 
-def load(path: str | Path, *, precision: Precision = "auto", realism: bool = False) -> NextFrameModel:
+def load(
+    path: str | Path, *, precision: Precision = "auto", realism: bool = False, surprise: bool = False
+) -> NextFrameModel:
     """The world model trained in folder ``path``; see ``Run.model``."""
-    return Run(path).model(precision=precision, realism=realism)
+    return Run(path).model(precision=precision, realism=realism, surprise=surprise)
