@@ -148,6 +148,8 @@ def peaks(spread: Tensor) -> Tensor:
 class PatchPredictor(nn.Module):
     """Backbone whose head also sees what is known of the next frame. Implements ``Predictor``."""
 
+    stated = False
+
     def __init__(self, spec: EnvSpec, config: BackboneConfig, choices: int, rounds: int) -> None:
         super().__init__()
         self.backbone = Backbone(spec, config)
