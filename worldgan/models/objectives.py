@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -82,6 +83,16 @@ def feature_matching(real: Tensor, fake: Tensor, weight: Tensor) -> Tensor:
     share = weight.float() / weight.float().sum().clamp(min=1)
     apart = share @ (real.float() - fake.float()).flatten(1)
     return apart.square().mean()
+
+
+def cross_entropies(logits: Tensor, truth: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Cross-entropy of several digits, each of its own softmax, summed: in nats, [B].
+
+    logits, truth: [B, sum(sizes)]; digit i has sizes[i] choices, and truth is one-hot in each.
+    The auxiliary losses of Odena et al. 2017 (eq. 3) and of Chen et al. 2016 (eq. 5, without its constant).
+    """
+    digits = zip(logits.split(list(sizes), dim=1), truth.split(list(sizes), dim=1), strict=True)
+    return torch.stack([-(true * guess.log_softmax(1)).sum(1) for guess, true in digits]).sum(0)
 
 
 OBJECTIVES: dict[str, Objective] = {
