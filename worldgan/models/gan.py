@@ -140,10 +140,10 @@ class GanLosses:
             "outcome": step.mean(outcome),
         }
         if isinstance(generator.backbone, Stacked):
-            losses["sketch"] = self.rough(generator.backbone, seen, code, step)
+            losses["sketch"] = self.sketch_error(generator.backbone, seen, code, step)
         return losses | self.adversary.play(history, step, fake, now.updates, now.generator, drawn), explained
 
-    def rough(self, backbone: Stacked, seen: Seen, code: Tensor, step: Transition) -> Tensor:
+    def sketch_error(self, backbone: Stacked, seen: Seen, code: Tensor, step: Transition) -> Tensor:
         """Stage one's error, with the code [B, digits] that explains the target best, in units of ``step.error``."""
         sketch, goal = backbone.sketch(seen, self.generator.code(code)), backbone.halved(backbone.patches(step.target))
         return step.mean((sketch - goal).square().mean((1, 2, 3))) / step.scale
