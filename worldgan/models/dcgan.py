@@ -83,11 +83,9 @@ class StridedEncoder(nn.Module):
         self.patches = Patches(height, width_)
         self.actions = nn.Linear(context * actions, width)
         self.stem = nn.Conv2d((context + 2) * channels * self.patches.side**2, width, 1)
-        self.down, self.join, self.deep = (
-            halve(width, 2 * width),
-            nn.Linear(width, 2 * width),
-            halve(2 * width, 2 * width),
-        )
+        self.down = halve(width, 2 * width)
+        self.join = nn.Linear(width, 2 * width)
+        self.deep = halve(2 * width, 2 * width)
 
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2w, h/4, w/4], [B, w]."""
