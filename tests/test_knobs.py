@@ -15,6 +15,8 @@ from tiny import leaves, settings
 from worldgan.agents import PlannerConfig
 from worldgan.config import from_mapping, load
 from worldgan.models import FAMILIES
+from worldgan.models.backbones import BACKBONES
+from worldgan.models.discriminator import ENCODERS
 from worldgan.models.objectives import OBJECTIVES
 from worldgan.models.regularity import REGULARITIES
 from worldgan.training.trainer import Experiment, TrainingConfig
@@ -55,15 +57,21 @@ OTHER: dict[str, Any] = {
 }
 
 
-CHOICES: dict[str, Any] = {"objective": OBJECTIVES, "regularity": REGULARITIES}
+CHOICES: dict[str, Any] = {
+    "adversary.objective": OBJECTIVES,
+    "adversary.regularity": REGULARITIES,
+    "adversary.kind": ENCODERS,
+    "backbone.kind": BACKBONES,
+}
 
 ALSO: dict[str, dict[str, Any]] = {"adversary.bound": {"adversary.regularity": "clip"}}
 """Fields that matter under some values of others only."""
 
 
-def changed(name: str, value: Any) -> Any:
-    if name in CHOICES:
-        return next(other for other in CHOICES[name] if other != value)
+def changed(path: str, value: Any) -> Any:
+    if path in CHOICES:
+        return next(other for other in CHOICES[path] if other != value)
+    name = path.split(".")[-1]
     if name in OTHER:
         return OTHER[name]
     if isinstance(value, int):
@@ -102,7 +110,7 @@ def test_every_field_of_a_family_changes_what_is_learnt(family: str) -> None:
     for path, value in start.items():
         around = start | ALSO.get(path, {})
         one = outcome(family, around) if path in ALSO else base
-        other = outcome(family, around | {path: changed(path.split(".")[-1], value)})
+        other = outcome(family, around | {path: changed(path, value)})
         if len(one) == len(other) and all(map(torch.equal, one, other)):
             idle.append(path)
     assert not idle

@@ -229,7 +229,16 @@ def gradients(loss: Tensor, module: nn.Module) -> float:
     return sum(float(gradient.square().sum()) for gradient in found if gradient is not None)
 
 
-@pytest.mark.parametrize("more", [[], ["model.adversary.matching=1", "model.adversary.wrong_action=1"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [],
+        ["model.adversary.matching=1", "model.adversary.wrong_action=1"],
+        ["model.adversary.classifier=1", "model.adversary.recogniser=1"],
+        ["model.backbone.kind=stacked"],
+        ["model.backbone.kind=dcgan", "model.adversary.kind=dcgan"],
+    ],
+)
 def test_each_player_of_the_gan_is_moved_by_its_own_losses_alone(more: list[str]) -> None:
     made, window = learner("gan", None, *always_playing("gan"), *more), dot_window(4, 2, horizon=1)
     for _ in range(3):

@@ -106,6 +106,20 @@ def test_without_decay_the_average_is_the_source() -> None:
     torch.testing.assert_close(average.module.weight, source.weight.detach())
 
 
+def test_running_statistics_are_averaged_with_the_weights() -> None:
+    source = nn.BatchNorm1d(2)
+    average = Average(source, 0.5)
+    source(torch.tensor([[1.0, 5.0], [3.0, 9.0]]))
+    average.update()
+    now, then = average.module.running_mean, source.running_mean
+    assert now is not None
+    assert then is not None
+    assert ((now > 0) & (now < then)).all()
+    for _ in range(60):
+        average.update()
+    torch.testing.assert_close(now, then)
+
+
 def test_the_optimiser_warms_up_clips_and_clears() -> None:
     layer = point(1.0)
     optimiser = Optimiser(layer, OptimiserConfig(rate=0.1, warmup=4, clip=0.5))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from worldgan.errors import WorldganError, unknown
 from worldgan.models.blocks import twice
-from worldgan.models.discriminator import Discriminator
+from worldgan.models.discriminator import ENCODERS, Discriminator
 from worldgan.models.learning import Optimiser, OptimiserConfig, Transition, frozen
 from worldgan.models.objectives import OBJECTIVES, eagerness, feature_matching, told_apart
+from worldgan.models.reader import Reader
 from worldgan.models.regularity import REGULARITIES, Shown
 from worldgan.models.world import History
+from worldgan.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,14 @@ class AdversaryConfig:
     """objective: a key of OBJECTIVES.    weight: of the generator's adversarial loss.    warmup: updates after which
     the discriminator sets in; the generator's share rises over as many more.
     matching: weight of feature matching.    wrong_action: weight of real frames shown after another action as fakes.
+    classifier: weight of the action's being read off the next frame (AC-GAN, Odena et al. 2017), learnt from real
+    frames alone: a blur of all that could follow gives the action away more than a real frame.
+    recogniser: weight of the chance code's being read off the fake drawn from it (InfoGAN, Chen et al. 2016).
     regularity: a key of REGULARITIES.    penalty: weight of the three that are penalties (10 is the custom for
     "interpolated").    bound: largest weight under "clip".
-    width: the discriminator's channels.    optimiser, momentum: its AdamW, and the first beta of it; 0 makes it RMSProp
-    with corrected bias (Kingma & Ba 2015, section 5), as wasserstein needs with "clip" (Arjovsky et al. 2017).
+    kind: a key of ENCODERS, the discriminator's body.    width: its channels.
+    optimiser, momentum: its AdamW, and the first beta of it; 0 makes it RMSProp with corrected bias (Kingma & Ba 2015,
+    section 5), as wasserstein needs with "clip" (Arjovsky et al. 2017).
     """
 
     objective: str = "hinge"
@@ -32,22 +40,37 @@ class AdversaryConfig:
     warmup: int = 300
     matching: float = 0.0
     wrong_action: float = 0.0
+    classifier: float = 0.0
+    recogniser: float = 0.0
     regularity: str = "slope"
     penalty: float = 0.1
     bound: float = 0.01
+    kind: str = "residual"
     width: int = 48
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(rate=3e-4))
     momentum: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for an unknown objective or regularity and for numbers that cannot be."""
+        """Raises WorldganError for an unknown objective, regularity or kind and for numbers that cannot be."""
         if self.objective not in OBJECTIVES:
             raise unknown("objective", self.objective, OBJECTIVES)
         if self.regularity not in REGULARITIES:
             raise unknown("regularity", self.regularity, REGULARITIES)
+        if self.kind not in ENCODERS:
+            raise unknown("kind of discriminator", self.kind, ENCODERS)
         if self.bound <= 0 or not 0 <= self.momentum < 1:
             got = f"got {self.bound} and {self.momentum}"
             raise WorldganError(f"expected adversary.bound above 0 and adversary.momentum from 0 to below 1, {got}")
+
+
+def discriminator(spec: EnvSpec, context: int, code: tuple[int, ...], config: AdversaryConfig) -> Discriminator:
+    """An untrained one, with the readers that have a weight.    code: choices in each digit of the chance code."""
+    readers = {}
+    if config.classifier:
+        readers["classifier"] = partial(Reader, sizes=spec.actions.sizes, numbers=spec.actions.kind == "box")
+    if config.recogniser:
+        readers["recogniser"] = partial(Reader, sizes=code)
+    return Discriminator(spec, context, config.width, config.kind, readers)
 
 
 class Adversary:
@@ -66,13 +89,19 @@ class Adversary:
             self.regularity.projection(self.discriminator, self.config.bound)
 
     def play(
-        self, history: History, step: Transition, fake: Tensor, updates: int, generator: torch.Generator
+        self,
+        history: History,
+        step: Transition,
+        fake: Tensor,
+        updates: int,
+        generator: torch.Generator,
+        code: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Both players' losses on the real and the fake [B, C, H, W] next frame after the same context.
 
-        "discriminator" trains it alone, "adversarial" and "matching" the generator alone; "told_apart" and "eagerness"
-        (of the discriminator) train nothing and say how the game stands. None before warm-up ends.
-        updates: made so far.
+        "discriminator" trains it alone; "adversarial", "matching", "classifier" and "recogniser" the generator alone;
+        "told_apart" and "eagerness" (of the discriminator) train nothing and say how the game stands. None before
+        warm-up ends.    updates: made so far.    code: [B, digits] that the fake was drawn from, for a recogniser.
         """
         if updates < self.config.warmup:
             return {}
@@ -83,8 +112,10 @@ class Adversary:
         critic = step.mean(self.objective.discriminator(on_real, on_fake))
         critic = critic + self.irregularity(given, pair, logits, step.valid, generator)
         critic = critic + self.obedience(history, step, on_real, generator)
+        critic = critic + sum(self.misread(history, step, step.target, features.chunk(2)[1], code).values())
         with frozen(self.discriminator):
             imitated, judged = self.discriminator.inspect(frames, actions, fake)
+            misread = self.misread(history, step, fake, imitated, code)
         rise = min(1.0, max(0.0, updates / max(1, self.config.warmup) - 1))
         adversarial = step.mean(self.objective.generator(on_real.detach(), judged))
         losses = {"adversarial": self.config.weight * rise * adversarial, "discriminator": critic}
@@ -95,7 +126,27 @@ class Adversary:
             "told_apart": step.mean(told_apart(on_real, on_fake)),
             "eagerness": step.mean(eagerness(self.objective.discriminator, on_real, on_fake)),
         }
-        return losses | standing
+        return losses | {name: rise * loss for name, loss in misread.items()} | standing
+
+    def misread(
+        self, history: History, step: Transition, shown: Tensor, features: Tensor, code: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Weighted losses of reading the action off the next frames ``shown`` [B, C, H, W], and the code off fakes.
+
+        features: the discriminator's, of the fakes drawn from ``code``. They know the action, so the classifier looks
+        once more, told that none was taken.
+        """
+        losses = {}
+        if self.config.classifier:
+            blind, _ = self.discriminator.inspect(history.frames, history.then(torch.zeros_like(step.action)), shown)
+            apart = self.discriminator.reader("classifier").misread(blind, step.action)
+            losses["classifier"] = self.config.classifier * step.mean(apart)
+        if self.config.recogniser:
+            assert code is not None
+            reader = self.discriminator.reader("recogniser")
+            apart = reader.misread(features, F.one_hot(code, reader.sizes[0]).flatten(1))
+            losses["recogniser"] = self.config.recogniser * step.mean(apart)
+        return losses
 
     def irregularity(
         self, given: tuple[Tensor, Tensor], pair: Tensor, logits: Tensor, valid: Tensor, generator: torch.Generator

@@ -7,6 +7,7 @@ frame and is cheap, so that many chances can be tried on the same history.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +17,18 @@ from worldgan.errors import WorldganError
 from worldgan.models.blocks import AxisMixer, Block, Patches, UNet, compute_dtype
 from worldgan.types import EnvSpec
 
+Kind = Literal["unet", "stacked", "dcgan"]
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """context: K frames seen.    width: channels at the finest grid; each coarser grid has twice as many."""
+    """context: K frames seen.    width: channels at the finest grid; each coarser grid has twice as many.
+    kind: a key of BACKBONES.
+    """
 
     context: int = 4
     width: int = 64
+    kind: Kind = "unet"
 
     def __post_init__(self) -> None:
         """Raises WorldganError without context."""

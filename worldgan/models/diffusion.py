@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.backbone import Backbone, BackboneConfig, Seen
+from worldgan.models.backbone import BackboneConfig, Seen
+from worldgan.models.backbones import backbone
 from worldgan.models.blocks import compute_dtype
 from worldgan.models.learning import (
     Now,
@@ -58,7 +59,9 @@ class DiffusionConfig:
     outcome_width: int = 32
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for noise that cannot be drawn or removed."""
+        """Raises WorldganError for noise that cannot be drawn or removed, and for a backbone that cannot see it."""
+        if self.backbone.kind == "dcgan":
+            raise WorldganError("expected model.backbone.kind unet or stacked, whose head sees every pixel, got dcgan")
         if self.steps < 1 or not 0 < self.sigma_min < self.sigma_max or self.log_std < 0:
             got = f"got {self.steps}, {self.sigma_min}, {self.sigma_max} and {self.log_std}"
             raise WorldganError(
@@ -100,7 +103,7 @@ class Denoiser(nn.Module):
         super().__init__()
         height, width, channels = spec.frame
         self.frame, self.levels = (channels, height, width), levels
-        self.backbone = Backbone(spec, config)
+        self.backbone = backbone(spec, config)
         self.stem = nn.Conv2d(channels * self.backbone.cell, config.width, 1)
         self.level = LevelEmbedding(config.width)
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.adversary import Adversary, AdversaryConfig
-from worldgan.models.backbone import Backbone, BackboneConfig, Seen
+from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
+from worldgan.models.backbone import BackboneConfig, Seen
+from worldgan.models.backbones import backbone
 from worldgan.models.chance import CodeEmbedding, CodePrior, draw, prefix
-from worldgan.models.discriminator import Discriminator
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -29,6 +29,7 @@ from worldgan.models.learning import (
     initialised,
 )
 from worldgan.models.outcome import OutcomeHead
+from worldgan.models.stacked import Stacked
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -74,7 +75,7 @@ class Generator(nn.Module):
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, digits: int, values: int) -> None:
         super().__init__()
-        self.backbone = Backbone(spec, config)
+        self.backbone = backbone(spec, config)
         self.code = CodeEmbedding(digits, values, config.width)
         self.prior = CodePrior(digits, values, config.width)
 
@@ -131,12 +132,12 @@ class Generator(nn.Module):
 
 def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
     """Untrained networks of the family."""
-    context = config.backbone.context
+    context, code = config.backbone.context, (config.values,) * config.digits
     build = lambda: Generator(spec, config.backbone, config.digits, config.values)  # noqa: E731
     return Networks(
         initialised(build, derive(seed, "generator")),
         initialised(lambda: OutcomeHead(spec, context, config.outcome_width), derive(seed, "outcome")),
-        initialised(lambda: Discriminator(spec, context, config.adversary.width), derive(seed, "discriminator")),
+        initialised(lambda: discriminator(spec, context, code, config.adversary), derive(seed, "discriminator")),
     )
 
 
@@ -165,7 +166,14 @@ class GanLosses:
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
             "outcome": step.mean(outcome),
         }
-        return losses | self.adversary.play(history, step, fake, now.updates, now.generator), explained
+        if isinstance(generator.backbone, Stacked):
+            losses["sketch"] = self.sketch_error(generator.backbone, seen, code, step)
+        return losses | self.adversary.play(history, step, fake, now.updates, now.generator, drawn), explained
+
+    def sketch_error(self, backbone: Stacked, seen: Seen, code: Tensor, step: Transition) -> Tensor:
+        """Stage one's error, with the code [B, digits] that explains the target best, in units of ``step.error``."""
+        sketch, goal = backbone.sketch(seen, self.generator.code(code)), backbone.halved(backbone.patches(step.target))
+        return step.mean((sketch - goal).square().mean((1, 2, 3))) / step.scale
 
     @torch.no_grad()
     def explain(self, seen: Seen, looked: Tensor, target: Tensor, now: Now) -> Tensor:

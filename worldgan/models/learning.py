@@ -141,8 +141,13 @@ class Optimiser:
         self.steps, self.scale = state["steps"], state.get("scale", 1.0)  # older runs have none
 
 
+def averageable(module: nn.Module) -> list[Tensor]:
+    """Weights, and the running statistics of normalisations, which have to fit them."""
+    return [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]
+
+
 class Average(Generic[M]):
-    """Exponential moving average of a module's weights. Buffers are copied."""
+    """Exponential moving average of a module's weights and running statistics. Other buffers stay as they were."""
 
     def __init__(self, module: M, decay: float) -> None:
         if not 0 <= decay < 1:
@@ -155,7 +160,7 @@ class Average(Generic[M]):
         """One step; the decay rises from nearly 0 so that early weights are forgotten."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(list(self.module.parameters()), list(self.source.parameters()), 1 - decay)
+        torch._foreach_lerp_(averageable(self.module), averageable(self.source), 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
         """Averaged weights and step count."""

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.backbone import Backbone, BackboneConfig
+from worldgan.models.backbone import BackboneConfig
+from worldgan.models.backbones import backbone
 from worldgan.models.learning import (
     OptimiserConfig,
     Precision,
@@ -71,7 +72,7 @@ class MotionPredictor(nn.Module):
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, motions: int, reach: int) -> None:
         super().__init__()
-        self.backbone = Backbone(spec, config)
+        self.backbone = backbone(spec, config)
         self.motions, self.side = motions, 2 * reach + 1
         self.kernels = nn.Linear(3 * config.width, motions * self.side**2)
         self.masks = nn.Conv2d(config.width, (motions + 1) * self.backbone.cell, 1)

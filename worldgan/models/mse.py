@@ -11,7 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from worldgan.models.backbone import Backbone, BackboneConfig
+from worldgan.models.backbone import BackboneConfig
+from worldgan.models.backbones import backbone
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -48,7 +49,7 @@ class MeanPredictor(nn.Module):
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
-        self.backbone = Backbone(spec, config)
+        self.backbone = backbone(spec, config)
 
     def forward(self, frames: Tensor, actions: Tensor) -> Tensor:
         """Context [B, K, C, H, W], actions [B, K, A] -> mean next frame [B, C, H, W]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -103,6 +103,16 @@ def _steepness(loss: Loss, real: Tensor, fake: Tensor) -> Tensor:
     logits = real.detach().requires_grad_(), fake.detach().requires_grad_()
     slopes = torch.autograd.grad(loss(*logits).sum(), logits, allow_unused=True, materialize_grads=True)
     return slopes[0].abs() + slopes[1].abs()
+
+
+def cross_entropies(logits: Tensor, truth: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Cross-entropy of several digits, each of its own softmax, summed: in nats, [B].
+
+    logits, truth: [B, sum(sizes)]; digit i has sizes[i] choices, and truth is one-hot in each.
+    The auxiliary losses of Odena et al. 2017 (eq. 3) and of Chen et al. 2016 (eq. 5, without its constant).
+    """
+    digits = zip(logits.split(list(sizes), dim=1), truth.split(list(sizes), dim=1), strict=True)
+    return torch.stack([-(true * guess.log_softmax(1)).sum(1) for guess, true in digits]).sum(0)
 
 
 OBJECTIVES: dict[str, Objective] = {

@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from worldgan.models.backbone import Backbone, Seen
+from worldgan.models.backbone import Seen
+from worldgan.models.backbones import Painter
 
 
 class Certain(Protocol):
@@ -37,7 +38,7 @@ def only_candidate(
 class Drawing(Protocol):
     """A predictor that only draws."""
 
-    backbone: Backbone
+    backbone: Painter
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """What the trunk saw of B histories -> one next frame a row, [B, C, H, W]."""

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.backbone import Backbone, BackboneConfig, Seen
+from worldgan.models.backbone import BackboneConfig, Seen
+from worldgan.models.backbones import backbone
 from worldgan.models.blocks import TransitionEncoder, compute_dtype
 from worldgan.models.learning import (
     Now,
@@ -98,7 +99,7 @@ class LatentPredictor(nn.Module):
     def __init__(self, spec: EnvSpec, config: BackboneConfig, latents: int, posterior_width: int) -> None:
         super().__init__()
         width, narrow = config.width, posterior_width
-        self.backbone = Backbone(spec, config)
+        self.backbone = backbone(spec, config)
         self.latents = nn.Linear(latents, width)
         self.look = nn.Conv2d(width, width, 3, padding=1)
         self.prior = GaussianHead(width, width, latents)

@@ -1,0 +1,48 @@
+"""Kinds of backbones: what every family needs of one, and one line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+from worldgan.models.backbone import Backbone, BackboneConfig, Kind, Seen
+from worldgan.models.blocks import Patches
+from worldgan.models.dcgan import Strided
+from worldgan.models.stacked import Stacked
+from worldgan.types import EnvSpec
+
+
+class Painter(Protocol):
+    """History and a chance vector -> next frame. ``see`` runs once a step; all else is cheap, for many chances.
+
+    patches: pixels <-> patches of the grid [h, w].    cell: p p, pixels of a patch.
+    """
+
+    patches: Patches
+    cell: int
+
+    def see(self, frames: Tensor, actions: Tensor) -> Seen:
+        """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
+
+    def hidden(self, seen: Seen, chance: Tensor) -> Tensor:
+        """Chance [B, width] -> what is to be painted, [B, width, h, w]."""
+
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
+
+    def decode(self, seen: Seen, chance: Tensor) -> Tensor:
+        """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
+
+
+BACKBONES: dict[Kind, Callable[[EnvSpec, BackboneConfig], Painter]] = {
+    "unet": Backbone,
+    "stacked": Stacked,
+    "dcgan": Strided,
+}
+
+
+def backbone(spec: EnvSpec, config: BackboneConfig) -> Painter:
+    """An untrained one of the kind that the config names."""
+    return BACKBONES[config.kind](spec, config)
