@@ -18,11 +18,11 @@ PACKAGE = Path(worldgan.__file__).parent
 FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
-        "rollout", "configs",
+        "rollout", "configs", "arrays",
     },
     {"data", "envs"},
     {"models"},
-    {"training"},
+    {"training", "runtime"},
     {"simulator"},
     {"agents"},
     {"evaluation"},

@@ -25,6 +25,7 @@ from worldgan.models.learning import (
     Transition,
     initialised,
 )
+from worldgan.models.noise import even, normal
 from worldgan.models.outcome import OutcomeHead
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
@@ -88,7 +89,7 @@ class LevelEmbedding(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Backbone whose head also sees a noisy next frame. Implements ``Predictor``.
+    """Backbone whose head also sees a noisy next frame. Implements ``NoisePredictor``.
 
     levels: noise levels of sampling, falling, the last one 0.
     """
@@ -119,14 +120,18 @@ class Denoiser(nn.Module):
         Euler's method: Karras et al. 2022, algorithm 1, without its second-order correction.
         """
         for sigma, lower in pairwise(levels):
-            clean = self(seen, noisy, torch.full((len(noisy),), sigma))
+            clean = self(seen, noisy, noisy.new_full((noisy.shape[0],), sigma))
             noisy = torch.lerp(clean, noisy, lower / sigma)
         return noisy
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W]."""
-        noise = torch.randn(len(seen.last), *self.frame, generator=generator)
-        return self.denoise(seen, self.levels[0] * noise, self.levels)
+        return self.draw_from(seen, torch.rand(len(seen.last), self.chances, generator=generator))
+
+    def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
+        """The one that uniform noise [B, chances] leads to."""
+        normals = normal(noise)[:, : math.prod(self.frame)].unflatten(1, self.frame)
+        return self.denoise(seen, self.levels[0] * normals, self.levels)
 
     def near(self, seen: Seen, target: Tensor, generator: torch.Generator) -> Tensor:
         """What sampling would end in, had its first step led to ``target`` [B, C, H, W]; a single one starts there."""
@@ -136,6 +141,15 @@ class Denoiser(nn.Module):
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``."""
         return self.draw(self.backbone.see(frames, actions), generator)
+
+    @property
+    def chances(self) -> int:
+        """See ``NoisePredictor``: a number for each of a frame."""
+        return even(math.prod(self.frame))
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """See ``NoisePredictor``."""
+        return self.draw_from(self.backbone.see(frames, actions), noise)
 
     def candidates(
         self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator

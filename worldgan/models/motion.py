@@ -64,7 +64,9 @@ def moved(frame: Tensor, kernels: Tensor) -> Tensor:
 
 
 class MotionPredictor(nn.Module):
-    """Backbone without chance, with kernels and masks. Implements ``Predictor``."""
+    """Backbone without chance, with kernels and masks. Implements ``NoisePredictor``."""
+
+    chances = 0
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, motions: int, reach: int) -> None:
         super().__init__()
@@ -96,6 +98,11 @@ class MotionPredictor(nn.Module):
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``; nothing is drawn."""
         del generator
+        return self.sample_from(frames, actions, frames.new_empty(len(frames), 0))
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """See ``NoisePredictor``."""
+        del noise
         frame: Tensor = self(frames, actions)
         return frame
 

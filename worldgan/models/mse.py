@@ -41,7 +41,9 @@ class MseConfig:
 
 
 class MeanPredictor(nn.Module):
-    """Backbone without chance. Implements ``Predictor``."""
+    """Backbone without chance. Implements ``NoisePredictor``."""
+
+    chances = 0
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
@@ -56,6 +58,11 @@ class MeanPredictor(nn.Module):
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``; nothing is drawn."""
         del generator
+        return self.sample_from(frames, actions, frames.new_empty(len(frames), 0))
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """See ``NoisePredictor``."""
+        del noise
         frame: Tensor = self(frames, actions)
         return frame
 

@@ -24,6 +24,7 @@ from worldgan.models.learning import (
     Transition,
     initialised,
 )
+from worldgan.models.noise import even, normal
 from worldgan.models.outcome import OutcomeHead
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
@@ -64,8 +65,12 @@ class Gaussian(NamedTuple):
     log_std: Tensor
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """One sample a row, [B, Z], through which gradients flow (Kingma & Welling 2014, section 2.4)."""
-        return self.mean + self.log_std.exp() * torch.randn(self.mean.shape, generator=generator)
+        """One sample a row, [B, Z]."""
+        return self.at(torch.randn(self.mean.shape, generator=generator))
+
+    def at(self, normals: Tensor) -> Tensor:
+        """The sample of standard normal numbers [B, Z]; gradients flow (Kingma & Welling 2014, section 2.4)."""
+        return self.mean + self.log_std.exp() * normals
 
     def divergence(self, other: Gaussian) -> Tensor:
         """KL(self || other), in nats, [B]."""
@@ -90,12 +95,13 @@ class GaussianHead(nn.Module):
 
 
 class LatentPredictor(nn.Module):
-    """Backbone, latents, their prior, and the posterior that only training needs. Implements ``Predictor``."""
+    """Backbone, latents, their prior, and the posterior that only training needs. Implements ``NoisePredictor``."""
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, latents: int, posterior_width: int) -> None:
         super().__init__()
         width, narrow = config.width, posterior_width
         self.backbone = Backbone(spec, config)
+        self.chances = even(latents)
         self.latents = nn.Linear(latents, width)
         self.look = nn.Conv2d(width, width, 3, padding=1)
         self.prior = GaussianHead(width, width, latents)
@@ -117,8 +123,12 @@ class LatentPredictor(nn.Module):
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``."""
+        return self.sample_from(frames, actions, torch.rand(len(frames), self.chances, generator=generator))
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """See ``NoisePredictor``."""
         seen = self.backbone.see(frames, actions)
-        return self.decode(seen, self.expect(seen).draw(generator))
+        return self.decode(seen, self.expect(seen).at(normal(noise)[:, : self.latents.in_features]))
 
     def candidates(
         self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator

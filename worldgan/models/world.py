@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,18 @@ class Predictor(Protocol):
         self, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """The same -> N <= count next frames [B, N, C, H, W] and their probabilities [B, N]."""
+
+
+@runtime_checkable
+class NoisePredictor(Predictor, Protocol):
+    """A predictor whose samples are a function of uniform noise, and can therefore leave torch (``worldgan.export``)."""
+
+    @property
+    def chances(self) -> int:
+        """Z, how many numbers one sample takes."""
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """What ``sample`` returns when it draws noise, float32 [B, Z] in [0, 1)."""
 
 
 class Networks(nn.Module):
