@@ -282,7 +282,8 @@ def export(
         out: folder for both; without it, the run's.
         seed: of the rollout that is checked.
     """
-    from worldgan.export import product, web as page
+    from worldgan.export import product
+    from worldgan.export import web as page
     from worldgan.training.checkpoint import Run
 
     if not onnx and not web:

@@ -56,6 +56,9 @@ def write(graph: StepGraph, path: Path) -> None:
     with replacing(path) as temporary:
         _trace(graph, temporary)
         model = onnx.load(temporary)
+        if not graph.card.chances:  # a trace forgets inputs that nothing reads
+            kind = onnx.TensorProto.FLOAT
+            model.graph.input.append(onnx.helper.make_tensor_value_info("noise", kind, ["batch", 0]))
         onnx.helper.set_model_props(model, {KEY: json.dumps(to_mapping(graph.card))})
         model.producer_name, model.producer_version = "worldgan", worldgan.__version__
         onnx.checker.check_model(model)
@@ -69,9 +72,11 @@ def _trace(graph: StepGraph, path: Path) -> None:
     example = [torch.zeros(2, *shapes[name][1]) for name in INPUTS]
     example[0] = example[0].byte()
     with warnings.catch_warnings(), torch.no_grad():
-        # That it is the older exporter, and that torch's group_norm asks for sizes while it is traced.
+        # That it is the older exporter, that torch's group_norm asks for sizes while it is traced, and that some
+        # constants stay computed.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             graph,
             tuple(example),

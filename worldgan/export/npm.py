@@ -59,7 +59,7 @@ def _package() -> bytes:
 
 
 def _fetch(kept: Path) -> bytes:
-    registry = (os.environ.get("npm_config_registry") or REGISTRY).rstrip("/")
+    registry = (os.environ.get("npm_config_registry") or REGISTRY).rstrip("/")  # noqa: SIM112  # npm's own name
     url = f"{registry}/onnxruntime-web/-/{NAME}"
     console.print(f"fetching {url} (32 MB, once)", highlight=False, soft_wrap=True)
     try:

@@ -78,7 +78,7 @@ def save(product: Product, out: Path) -> Path:
 
 def _starts(run: Run, seed: int) -> dict[str, Tensor]:
     """Some of those kept with the run, at random."""
-    chosen = {}
+    chosen: dict[str, Tensor] = {}
     for kind in ("beginnings", "anywhere"):
         frames, actions = run.starts(beginnings=kind == "beginnings")
         rows = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))[:STARTS]

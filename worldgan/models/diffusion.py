@@ -103,7 +103,7 @@ class Denoiser(nn.Module):
         self.level = LevelEmbedding(config.width)
 
     def forward(self, seen: Seen, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """Noisy next frames [B, C, H, W] of noise levels [B] -> the mean of what they may have been, float32.
+        """Noisy next frames [B, C, H, W] of noise levels [B], or [1] for all -> the mean of what they may have been, float32.
 
         EDM's F(c_in x; c_noise) without c_skip and c_out (Karras et al. 2022, eq. 7): these would have the network
         tell the noise in every pixel of a patch, which does not fit through its channels beside all else. Predicting
@@ -120,7 +120,7 @@ class Denoiser(nn.Module):
         Euler's method: Karras et al. 2022, algorithm 1, without its second-order correction.
         """
         for sigma, lower in pairwise(levels):
-            clean = self(seen, noisy, noisy.new_full((noisy.shape[0],), sigma))
+            clean = self(seen, noisy, noisy.new_full((1,), sigma))
             noisy = torch.lerp(clean, noisy, lower / sigma)
         return noisy
 

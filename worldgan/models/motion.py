@@ -57,7 +57,13 @@ def moved(frame: Tensor, kernels: Tensor) -> Tensor:
     Every channel moves alike (Finn et al. 2016, eq. 2); what lies beyond an edge looks like the edge.
     """
     batch, motions, side = kernels.shape[:3]
-    padded = F.pad(frame, [side // 2] * 4, mode="replicate").transpose(0, 1)
+    padded = F.pad(frame, [side // 2] * 4, mode="replicate")
+    if torch.onnx.is_in_onnx_export():  # ONNX has no kernels that differ from row to row; here it would be slower
+        height, width = frame.shape[2:]
+        shifts = [padded[..., y : y + height, x : x + width] for y in range(side) for x in range(side)]
+        found = kernels.flatten(2) @ torch.stack(shifts, dim=1).flatten(2)
+        return found.unflatten(2, frame.shape[1:])
+    padded = padded.transpose(0, 1)
     with torch.autocast("cpu", enabled=False):  # at bfloat16 a still pixel would lose up to a grey level
         found = F.conv2d(padded, kernels.flatten(0, 1)[:, None], groups=batch)  # [C, B M, H, W]: a row is a group
     return found.unflatten(1, (batch, motions)).permute(1, 2, 0, 3, 4)

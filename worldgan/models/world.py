@@ -84,7 +84,7 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class NoisePredictor(Predictor, Protocol):
-    """A predictor whose samples are a function of uniform noise, and can therefore leave torch (``worldgan.export``)."""
+    """Its samples are a function of uniform noise, and can therefore be made outside of torch (``worldgan.export``)."""
 
     @property
     def chances(self) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-
 from worldgan.arrays import Array
 from worldgan.config import from_mapping
 from worldgan.envs.suggest import extra

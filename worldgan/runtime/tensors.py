@@ -14,7 +14,7 @@ from worldgan.models.world import SPREAD, distinct
 from worldgan.pixels import to_float, to_uint8
 from worldgan.runtime.model import Exported, ExportedModel, Past
 from worldgan.seeding import torch_rng
-from worldgan.types import EnvSpec, Outcomes, Prediction, WorldModel
+from worldgan.types import Outcomes, Prediction, WorldModel
 
 
 class Judged(NamedTuple):
@@ -81,7 +81,8 @@ class AsTensors:
         one, _ = self.step(self.index(state, rows), action[rows], generator)
         frames, reward, terminated = (x.view(-1, tries, *x.shape[1:]) for x in (one.frame, one.reward, one.terminated))
         found, probability = distinct(frames, torch.full(reward.shape, 1 / tries), count)
-        which = torch.stack([(frames == each[:, None]).flatten(2).all(2).int().argmax(1) for each in found.unbind(1)], 1)
+        same = [(frames == each[:, None]).flatten(2).all(2) for each in found.unbind(1)]
+        which = torch.stack([each.int().argmax(1) for each in same], dim=1)
         return Outcomes(found, probability, reward.gather(1, which), terminated.gather(1, which))
 
     def index(self, state: Past, rows: Tensor) -> Past:

@@ -35,15 +35,16 @@ class Game {
   }
 
   async step(vector) {
-    const { context, chances } = this.card;
+    const { context, chances } = this.card, { frames } = this;
     this.actions.copyWithin(0, vector.length);
     this.actions.set(vector, this.actions.length - vector.length);
     const noise = Float32Array.from({ length: chances }, chance);
     const next = await this.session.run({
-      frames: new ort.Tensor("uint8", this.frames, [1, context, this.channels, this.height, this.width]),
+      frames: new ort.Tensor("uint8", frames, [1, context, this.channels, this.height, this.width]),
       actions: new ort.Tensor("float32", this.actions, [1, context, vector.length]),
       noise: new ort.Tensor("float32", noise, [1, chances]),
     });
+    if (frames !== this.frames) return; // a new game was begun meanwhile
     this.frames.copyWithin(0, this.size);
     this.frames.set(next.frame.data, this.frames.length - this.size);
     this.reward += next.reward.data[0];
@@ -113,7 +114,7 @@ class Controls {
   choose() {
     const chosen = this.touched ?? this.pressed() ?? this.next ?? this.idle ?? this.last;
     this.next = null;
-    if (chosen !== this.last) this.last = chosen;
+    this.last = chosen;
     this.buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chosen));
     return this.choices[chosen].vector;
   }
@@ -156,7 +157,7 @@ function show(game, clock, brush) {
 
 async function play(game, controls) {
   const brush = $("screen").getContext("2d"), clock = new Clock();
-  let paused = false, over = 0;
+  let paused = false, last = 0;
   const reset = () => { game.reset(); show(game, clock, brush); };
   const pause = () => {
     paused = !paused;
@@ -172,11 +173,11 @@ async function play(game, controls) {
   show(game, clock, brush);
   for (;;) {
     const began = performance.now(), speed = Number($("speed").value);
-    if (game.over && began - over > BETWEEN) reset();
+    if (game.over && began - last > BETWEEN) reset();
     if (!game.over && !paused) {
       await game.step(controls.choose());
       clock.tick(began);
-      over = performance.now();
+      last = performance.now();
       show(game, clock, brush);
     }
     const idle = game.over || paused ? 50 : 0;
