@@ -103,7 +103,7 @@ class Denoiser(nn.Module):
         self.level = LevelEmbedding(config.width)
 
     def forward(self, seen: Seen, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """Noisy next frames [B, C, H, W] of noise levels [B], or [1] for all -> the mean of what they may have been, float32.
+        """Noisy next frames [B, C, H, W] of noise levels [B] or [1] -> the mean of what they may have been, float32.
 
         EDM's F(c_in x; c_noise) without c_skip and c_out (Karras et al. 2022, eq. 7): these would have the network
         tell the noise in every pixel of a patch, which does not fit through its channels beside all else. Predicting
@@ -130,7 +130,7 @@ class Denoiser(nn.Module):
 
     def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
         """The one that uniform noise [B, chances] leads to."""
-        normals = normal(noise)[:, : math.prod(self.frame)].unflatten(1, self.frame)
+        normals = normal(noise)[:, : math.prod(self.frame)].reshape(-1, *self.frame)
         return self.denoise(seen, self.levels[0] * normals, self.levels)
 
     def near(self, seen: Seen, target: Tensor, generator: torch.Generator) -> Tensor:
