@@ -18,11 +18,11 @@ PACKAGE = Path(worldgan.__file__).parent
 FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
-        "rollout", "configs", "version",
+        "rollout", "configs", "version", "arrays",
     },
     {"data", "envs"},
     {"models"},
-    {"training"},
+    {"training", "runtime"},
     {"simulator"},
     {"agents"},
     {"evaluation"},
@@ -117,8 +117,8 @@ import json, sys, time, worldgan
 print(json.dumps({"seconds": time.process_time(), "modules": sorted(sys.modules)}))
 """
 EXTRAS = {
-    "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "minari",
-    "huggingface_hub",
+    "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "onnx", "onnxruntime",
+    "minari", "huggingface_hub",
 }  # fmt: skip
 HEAVY = {"torch", "PIL"}  # most of the two seconds that importing may take, and envs need neither
 

@@ -22,8 +22,16 @@ __version__ = VERSION
 
 
 def load(run: str | Path, **options: Any) -> WorldModel[Any]:
-    """The world model trained in folder ``run``; see ``worldgan.training.checkpoint.load``."""
-    from worldgan.training.checkpoint import load as load_run  # imports torch's networks only when needed
+    """The world model trained in folder ``run``, or exported to an ``.onnx`` file, which onnxruntime then runs.
+
+    options: of ``worldgan.training.checkpoint.load``, or ``worldgan.runtime.tensors.load``.
+    """
+    # Imported only when needed: torch takes two seconds.
+    if Path(run).suffix == ".onnx":
+        from worldgan.runtime.tensors import load as load_file
+
+        return load_file(run, **options)
+    from worldgan.training.checkpoint import load as load_run
 
     return load_run(run, **options)
 

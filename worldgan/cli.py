@@ -19,7 +19,6 @@ from worldgan.machine import keep_memory
 from worldgan.progress import console, progress
 
 if TYPE_CHECKING:
-    from worldgan.models.world import NextFrameModel
     from worldgan.training.trainer import Experiment
     from worldgan.types import WorldModel
 
@@ -366,6 +365,33 @@ def data(job: Job) -> None:
     del job  # done by being parsed
 
 
+def export(
+    run: tyro.conf.Positional[Path], onnx: bool = False, web: bool = False, out: Path | None = None, seed: int = 0
+) -> None:
+    """Take a trained model elsewhere, checked against torch: as an ONNX file, as a page that plays in any browser.
+
+    Args:
+        run: folder of the run.
+        onnx: write OUT/onnx, whose model.onnx worldgan.load, the simulator and onnxruntime read.
+        web: write OUT/web, static files for any web server.
+        out: folder for both; without it, the run's.
+        seed: of the rollout that is checked.
+    """
+    from worldgan.export import product
+    from worldgan.export import web as page
+    from worldgan.training.checkpoint import Run
+
+    if not onnx and not web:
+        raise WorldganError("expected --onnx, --web or both, got neither")
+    made, out = product.produce(Run(run), seed=seed), out or run
+    print(f"onnxruntime follows torch over {made.check}")
+    print("onnxruntime: " + ", ".join(f"{rate:,.0f} frames/s at batch {batch}" for batch, rate in made.speed.items()))
+    if onnx:
+        print(f"model at {product.save(made, out / 'onnx')}")
+    if web:
+        print(f"page at {page.save(made, out / 'web')}: serve that folder, e.g. python -m http.server -d {out / 'web'}")
+
+
 def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     """The main job in under six minutes: collect, train gan and mse, evaluate both, plan in both, compare.
 
@@ -443,14 +469,15 @@ def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, .
     return Pessimist(world, usual(world, run.starts(beginnings=False), distrust), distrust=distrust, weight=weight)
 
 
-def _model(run: str | Path) -> NextFrameModel:
-    from worldgan.training.checkpoint import load
+def _model(run: str | Path) -> WorldModel[Any]:
+    from worldgan import load
 
     return load(run)
 
 
 VERBS = {
-    verb.__name__: verb for verb in (doctor, collect, train, evaluate, compare, plan, imagine, data, push, pull, demo)
+    verb.__name__: verb
+    for verb in (doctor, collect, train, evaluate, compare, plan, imagine, export, data, push, pull, demo)
 }
 
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
+from worldgan.arrays import ArrayModel
 from worldgan.errors import WorldganError
-from worldgan.pixels import Frames, to_array, to_rgb, to_tensor, to_uint8
-from worldgan.seeding import torch_rng
-from worldgan.training.checkpoint import Run
+from worldgan.pixels import Frames, to_rgb
+from worldgan.runtime.model import Exported, ExportedModel
+from worldgan.seeding import derive, numpy_rng
 from worldgan.types import WorldModel
+
+if TYPE_CHECKING:
+    from worldgan.training.checkpoint import Run
 
 HORIZON = 200
 """Imagined steps after which an episode is truncated, unless told otherwise."""
@@ -46,34 +48,39 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
 
     def __init__(
         self,
-        model: str | Path | WorldModel[Any],
+        model: str | Path | WorldModel[Any] | ExportedModel,
         num_envs: int = 1,
         *,
         horizon: int = HORIZON,
         beginnings: bool = True,
-        starts: tuple[Tensor, Tensor] | None = None,
+        starts: tuple[ArrayLike, ArrayLike] | None = None,
         render_mode: str | None = None,
     ) -> None:
-        """model: folder of a run, or a world model, which then needs ``starts``.
+        """model: folder of a run, an exported ``.onnx`` file, or a world model, which then needs ``starts``.
 
         beginnings: start where episodes began; otherwise anywhere in them.
         starts: states to start from instead, uint8 [M, K, C, H, W] and encoded actions [M, K - 1, A].
-        Raises WorldganError for a folder without a usable run.
+        Raises WorldganError for a folder without a usable run, or a file that is no exported model.
         """
         if isinstance(model, str | Path):
-            run = Run(model)
-            model, starts = run.model(), starts or run.starts(beginnings=beginnings)
+            saved = _saved(Path(model))
+            starts = starts or saved.starts(beginnings=beginnings)
+            model = saved.model()
         if starts is None:
             raise WorldganError("expected states to start from beside a model that is not a run's folder, got none")
         if horizon < 1 or num_envs < 1:
             raise WorldganError(f"expected horizon and num_envs of at least 1, got {horizon} and {num_envs}")
-        self.model, self.starts, self.horizon = model, starts, horizon
+        self.model: WorldModel[Any] | ExportedModel = model
+        self.horizon = horizon
+        self.starts = (np.asarray(starts[0], np.uint8), np.asarray(starts[1], np.float32))
+        self._arrays = _arrays(model)
         self.num_envs, self.render_mode = num_envs, render_mode
         self.single_observation_space = spaces.Box(0, 255, model.spec.frame, np.uint8)
         self.single_action_space = model.spec.actions.space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.generator: torch.Generator | None = None
+        self._rng: np.random.Generator | None = None
+        self._generator: Any = None
         self.state: Any = None
 
     def reset(
@@ -87,13 +94,11 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         """
         seeds = list(seed) if isinstance(seed, Sequence) else [seed]
         if any(each is not None for each in seeds):
-            self.generator = torch_rng(0, "simulator", *map(str, seeds))
-        elif self.generator is None:
-            self.generator = torch_rng(secrets.randbits(63), "simulator")
-        if options and "frames" in options:
-            self.state = self.model.start(*self._given(options))
-        else:
-            self.state = self.model.start(*self._drawn(self.num_envs))
+            self._seed(0, *map(str, seeds))
+        elif self._rng is None:
+            self._seed(secrets.randbits(63))
+        given = options is not None and "frames" in options
+        self.state = self._arrays.start(*(self._given(options or {}) if given else self._drawn(self.num_envs)))
         self._steps = np.zeros(self.num_envs, np.int64)
         self._done = np.zeros(self.num_envs, np.bool_)
         return self._observe(), {}
@@ -102,17 +107,17 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         self, actions: NDArray[Any]
     ) -> tuple[Frames, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step all envs by one. Raises WorldganError for actions outside the space, or before the first reset."""
-        if self.generator is None:
+        if self._rng is None:
             raise WorldganError("expected reset() before step()")
         encoded = self._encoded(np.asarray(actions))
-        prediction, self.state = self.model.step(self.state, encoded, self.generator)
-        ended = torch.rand(self.num_envs, generator=self.generator) < prediction.terminated.float()
+        prediction, self.state = self._arrays.step(self.state, encoded, self._generator)
+        ended = self._rng.random(self.num_envs) < prediction.terminated
         self._steps += 1
         fresh = self._done
         if fresh.any():
             self._restart(fresh)
-        rewards = np.where(fresh, 0.0, prediction.reward.double().numpy())
-        terminated = ended.numpy() & ~fresh
+        rewards = np.where(fresh, 0.0, prediction.reward)
+        terminated = ended & ~fresh
         truncated = (self._steps >= self.horizon) & ~terminated & ~fresh
         self._done = terminated | truncated
         return self._observe(), rewards, terminated, truncated, {}
@@ -121,7 +126,12 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         """RGB [H, W, 3] of every env, if render_mode is "rgb_array"."""
         return tuple(to_rgb(self._frames)) if self.render_mode == "rgb_array" else None
 
-    def _encoded(self, actions: NDArray[Any]) -> Tensor:
+    def _seed(self, seed: int, *path: str) -> None:
+        """Begin all streams anew."""
+        self._rng = numpy_rng(seed, "simulator", *path)
+        self._generator = self._arrays.generator(derive(seed, "simulator", *path, "model"))
+
+    def _encoded(self, actions: NDArray[Any]) -> NDArray[np.float32]:
         """Raw actions [N, ...] -> [N, A], zeros in the rows that are about to start afresh."""
         spec = self.model.spec.actions
         if actions.shape != (self.num_envs, *spec.shape):
@@ -129,33 +139,34 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
             raise WorldganError(f"expected actions of {spec} and shape {expected}, got shape {list(actions.shape)}")
         encoded = np.zeros((self.num_envs, spec.size), np.float32)
         encoded[~self._done] = spec.encode(actions[~self._done])
-        return torch.from_numpy(encoded)
+        return encoded
 
     def _restart(self, fresh: NDArray[np.bool_]) -> None:
         """Replace the rows of ``fresh`` (bool [N]) by new start states."""
         count = int(fresh.sum())
-        both = self.model.join([self.state, self.model.start(*self._drawn(count))])
+        both = self._arrays.join([self.state, self._arrays.start(*self._drawn(count))])
         rows = np.arange(self.num_envs)
         rows[fresh] = self.num_envs + np.arange(count)
-        self.state = self.model.index(both, torch.from_numpy(rows))
+        self.state = self._arrays.index(both, rows)
         self._steps[fresh] = 0
 
-    def _drawn(self, count: int) -> tuple[Tensor, Tensor]:
+    def _drawn(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Random start states."""
-        rows = torch.randint(len(self.starts[0]), (count,), generator=self.generator)
+        assert self._rng is not None
+        rows = self._rng.integers(len(self.starts[0]), size=count)
         return self.starts[0][rows], self.starts[1][rows]
 
-    def _given(self, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _given(self, options: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """The start states asked for. Raises WorldganError if they do not fit the model."""
         spec, context = self.model.spec, self.model.context
         frames = self._fitting("frames", np.asarray(options["frames"]), (context, *spec.frame))
         if frames.dtype != np.uint8:
             raise WorldganError(f"expected option frames of uint8, got {frames.dtype}")
-        actions = torch.zeros(self.num_envs, context - 1, spec.actions.size)
+        actions = np.zeros((self.num_envs, context - 1, spec.actions.size), np.float32)
         if "actions" in options:
             raw = self._fitting("actions", np.asarray(options["actions"]), (context - 1, *spec.actions.shape))
-            actions = torch.from_numpy(spec.actions.encode(raw))
-        return to_tensor(frames), actions
+            actions = spec.actions.encode(raw)
+        return np.array(np.moveaxis(frames, -1, -3), order="C"), actions
 
     def _fitting(self, name: str, given: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """``given``, of ``shape`` or [N, *shape] -> [N, *shape]."""
@@ -165,8 +176,26 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         return np.broadcast_to(given, (self.num_envs, *shape))
 
     def _observe(self) -> Frames:
-        self._frames = to_array(to_uint8(self.model.frame(self.state)))
+        frames = self._arrays.frame(self.state)
+        self._frames = np.array(np.moveaxis(frames, -3, -1), order="C")
         return self._frames.copy() if self.render_mode else self._frames
+
+
+def _saved(path: Path) -> Run | Exported:
+    """What has ``model`` and ``starts``: a file of ``worldgan export``, which needs no torch, or a run."""
+    if path.suffix == ".onnx":
+        return Exported(path)
+    from worldgan.training.checkpoint import Run
+
+    return Run(path)
+
+
+def _arrays(model: WorldModel[Any] | ExportedModel) -> ArrayModel[Any]:
+    if isinstance(model, ExportedModel):
+        return model
+    from worldgan.runtime.tensors import AsArrays
+
+    return AsArrays(model)
 
 
 class SimulatedEnv(gym.Env[Frames, Any]):
@@ -174,7 +203,9 @@ class SimulatedEnv(gym.Env[Frames, Any]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
-    def __init__(self, model: str | Path | WorldModel[Any], *, render_mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, model: str | Path | WorldModel[Any] | ExportedModel, *, render_mode: str | None = None, **options: Any
+    ) -> None:
         """See ``SimulatedVectorEnv``."""
         self.row = SimulatedVectorEnv(model, 1, render_mode=render_mode, **options)
         self.observation_space = self.row.single_observation_space

@@ -18,7 +18,6 @@ from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
 from worldgan.models.blocks import compute_dtype
-from worldgan.models.chance import draw
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -27,6 +26,7 @@ from worldgan.models.learning import (
     Transition,
     initialised,
 )
+from worldgan.models.noise import index
 from worldgan.models.outcome import OutcomeHead
 from worldgan.models.unstated import equal_draws, one_draw
 from worldgan.models.world import History, Networks
@@ -129,7 +129,8 @@ class Choices:
     def draw(self, generator: torch.Generator) -> Tensor:
         """One choice everywhere, [B, C p p, h, w]."""
         rows = self.logits.movedim(1, 3)
-        return self.pick(draw(rows.flatten(0, 2), generator).view(rows.shape[:3]))
+        noise = torch.rand(rows.shape[:3], generator=generator)
+        return self.pick(index(rows.flatten(0, 2), noise.flatten()).view(noise.shape))
 
     def surprise(self, patches: Tensor, scale: Tensor, temperature: float) -> Tensor:
         """-log p(patches [B, C p p, h, w]) of the mixture, without its constant, in units of error, [B, 1, h, w].

@@ -30,9 +30,9 @@ class Patches(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Pixels to patches, in channels_last memory with a single copy."""
         padded = F.pad(frames, self.pad) if any(self.pad) else frames
-        batch, channels, p = len(frames), frames.shape[1], self.side
-        cells = padded.reshape(batch, channels, self.grid[0], p, self.grid[1], p)
-        rows = cells.permute(0, 2, 4, 1, 3, 5).reshape(batch, *self.grid, channels * p * p)
+        channels, p = frames.shape[1], self.side
+        cells = padded.reshape(-1, channels, self.grid[0], p, self.grid[1], p)
+        rows = cells.permute(0, 2, 4, 1, 3, 5).reshape(-1, *self.grid, channels * p * p)
         return rows.permute(0, 3, 1, 2)
 
     def inverse(self, patches: Tensor) -> Tensor:

@@ -11,14 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan.models import noise
 from worldgan.models.backbone import Seen
-
-
-def draw(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """One index per row [B] from logits [B, N]."""
-    # NaN must not raise here: it has to reach the metrics, where the trainer stops and keeps the last checkpoint.
-    odds = logits.softmax(-1).nan_to_num(1.0)
-    return torch.multinomial(odds, 1, generator=generator)[:, 0]
 
 
 class CodeEmbedding(nn.Module):
@@ -59,14 +53,15 @@ class CodePrior(nn.Module):
 
     def open(self, rows: int) -> Tensor:
         """Codes with all digits open, [rows, digits]."""
-        return torch.full((rows, self.digits), self.values)
+        return torch.full((rows, self.digits), self.values, dtype=torch.int64)
 
     @torch.no_grad()
-    def draw(self, looked: Tensor, generator: torch.Generator) -> Tensor:
-        """One code a row, [B, digits]."""
-        code = self.open(len(looked))
+    def draw(self, looked: Tensor, chance: Tensor) -> Tensor:
+        """Uniform noise [B, digits] -> one code a row, [B, digits]."""
+        code = self.open(looked.shape[0])
         for digit in range(self.digits):
-            code[:, digit] = draw(self.logits(looked, code), generator)
+            drawn = noise.index(self.logits(looked, code), chance[:, digit])
+            code = torch.where(torch.arange(self.digits) == digit, drawn[:, None], code)
         return code
 
     def surprise(self, looked: Tensor, code: Tensor) -> Tensor:

@@ -26,8 +26,9 @@ from worldgan.models.learning import (
     Transition,
     initialised,
 )
+from worldgan.models.noise import even, normal
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.unstated import equal_draws, one_draw
+from worldgan.models.unstated import draw_of_noise, equal_draws, one_draw
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -92,7 +93,7 @@ class LevelEmbedding(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Backbone whose head also sees a noisy next frame. Implements ``Predictor``.
+    """Backbone whose head also sees a noisy next frame. Implements ``NoisePredictor``.
 
     levels: noise levels of sampling, falling, the last one 0.
     """
@@ -108,7 +109,7 @@ class Denoiser(nn.Module):
         self.level = LevelEmbedding(config.width)
 
     def forward(self, seen: Seen, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """Noisy next frames [B, C, H, W] of noise levels [B] -> the mean of what they may have been, float32.
+        """Noisy next frames [B, C, H, W] of noise levels [B] or [1] -> the mean of what they may have been, float32.
 
         EDM's F(c_in x; c_noise) without c_skip and c_out (Karras et al. 2022, eq. 7): these would have the network
         tell the noise in every pixel of a patch, which does not fit through its channels beside all else. Predicting
@@ -125,21 +126,30 @@ class Denoiser(nn.Module):
         Euler's method: Karras et al. 2022, algorithm 1, without its second-order correction.
         """
         for sigma, lower in pairwise(levels):
-            clean = self(seen, noisy, torch.full((len(noisy),), sigma))
+            clean = self(seen, noisy, noisy.new_full((1,), sigma))
             noisy = torch.lerp(clean, noisy, lower / sigma)
         return noisy
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W]."""
-        noise = torch.randn(len(seen.last), *self.frame, generator=generator)
-        return self.denoise(seen, self.levels[0] * noise, self.levels)
+        return self.draw_from(seen, torch.rand(len(seen.last), self.chances, generator=generator))
+
+    def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
+        """The one that uniform noise [B, chances] leads to."""
+        normals = normal(noise)[:, : math.prod(self.frame)].reshape(-1, *self.frame)
+        return self.denoise(seen, self.levels[0] * normals, self.levels)
 
     def near(self, seen: Seen, target: Tensor, generator: torch.Generator) -> Tensor:
         """What sampling would end in, had its first step led to ``target`` [B, C, H, W]; a single one starts there."""
         levels = self.levels[min(1, len(self.levels) - 2) :]
         return self.denoise(seen, target + levels[0] * torch.randn(target.shape, generator=generator), levels)
 
-    sample, candidates = one_draw, equal_draws
+    sample, sample_from, candidates = one_draw, draw_of_noise, equal_draws
+
+    @property
+    def chances(self) -> int:
+        """See ``NoisePredictor``: a number for each of a frame."""
+        return even(math.prod(self.frame))
 
 
 def networks(spec: EnvSpec, config: DiffusionConfig, seed: int) -> Networks:

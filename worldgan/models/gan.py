@@ -19,7 +19,7 @@ from worldgan.errors import WorldganError
 from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
-from worldgan.models.chance import CodeEmbedding, CodePrior, draw, prefix
+from worldgan.models.chance import CodeEmbedding, CodePrior, prefix
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -28,6 +28,7 @@ from worldgan.models.learning import (
     Transition,
     initialised,
 )
+from worldgan.models.noise import index
 from worldgan.models.outcome import OutcomeHead
 from worldgan.models.stacked import Stacked
 from worldgan.models.world import History, Networks
@@ -69,13 +70,14 @@ class GanConfig:
 
 
 class Generator(nn.Module):
-    """Backbone, chance code, and the prior over codes. Implements ``Predictor``."""
+    """Backbone, chance code, and the prior over codes. Implements ``NoisePredictor``."""
 
     stated = True
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, digits: int, values: int) -> None:
         super().__init__()
         self.backbone = backbone(spec, config)
+        self.chances = digits
         self.code = CodeEmbedding(digits, values, config.width)
         self.prior = CodePrior(digits, values, config.width)
 
@@ -89,8 +91,12 @@ class Generator(nn.Module):
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``."""
+        return self.sample_from(frames, actions, torch.rand(len(frames), self.chances, generator=generator))
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """See ``NoisePredictor``: a number for each digit of the code."""
         seen = self.backbone.see(frames, actions)
-        code = self.prior.draw(self.prior.look_at(seen), generator)
+        code = self.prior.draw(self.prior.look_at(seen), noise)
         return self.frames(self.decode(seen, code))
 
     def candidates(
@@ -154,7 +160,7 @@ class GanLosses:
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
         code = self.explain(seen.detach(), looked.detach(), step.target, now)
-        drawn = generator.prior.draw(looked, now.generator)
+        drawn = generator.prior.draw(looked, torch.rand(code.shape, generator=now.generator))
         known = torch.randint(self.config.digits, code.shape[:1], generator=now.generator)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
         explained, fake, vague = generator.frames(generator.decode(seen.repeat(3), codes)).chunk(3)
@@ -199,7 +205,8 @@ class GanLosses:
         if now.updates >= self.config.explore:
             return error.argmin(dim=1)
         temperature = 0.01 ** (now.updates / self.config.explore)
-        return draw(-error / (temperature * error.mean(dim=1, keepdim=True)), now.generator)
+        logits = -error / (temperature * error.mean(dim=1, keepdim=True))
+        return index(logits, torch.rand(len(error), generator=now.generator))
 
 
 def learner(spec: EnvSpec, config: GanConfig, seed: int) -> RolloutLearner:

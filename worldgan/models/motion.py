@@ -24,7 +24,7 @@ from worldgan.models.learning import (
 )
 from worldgan.models.mse import squared_error
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.unstated import only_candidate, only_frame
+from worldgan.models.unstated import frame_of_noise, only_candidate, only_frame
 from worldgan.models.world import Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -59,16 +59,22 @@ def moved(frame: Tensor, kernels: Tensor) -> Tensor:
     Every channel moves alike (Finn et al. 2016, eq. 2); what lies beyond an edge looks like the edge.
     """
     batch, motions, side = kernels.shape[:3]
-    padded = F.pad(frame, [side // 2] * 4, mode="replicate").transpose(0, 1)
+    padded = F.pad(frame, [side // 2] * 4, mode="replicate")
+    if torch.onnx.is_in_onnx_export():  # ONNX has no kernels that differ from row to row; here it would be slower
+        height, width = frame.shape[2:]
+        shifts = [padded[..., y : y + height, x : x + width] for y in range(side) for x in range(side)]
+        found = kernels.flatten(2) @ torch.stack(shifts, dim=1).flatten(2)
+        return found.unflatten(2, frame.shape[1:])
+    padded = padded.transpose(0, 1)
     with torch.autocast("cpu", enabled=False):  # at bfloat16 a still pixel would lose up to a grey level
         found = F.conv2d(padded, kernels.flatten(0, 1)[:, None], groups=batch)  # [C, B M, H, W]: a row is a group
     return found.unflatten(1, (batch, motions)).permute(1, 2, 0, 3, 4)
 
 
 class MotionPredictor(nn.Module):
-    """Backbone without chance, with kernels and masks. Implements ``Predictor``."""
+    """Backbone without chance, with kernels and masks. Implements ``NoisePredictor``."""
 
-    stated = True
+    chances, stated = 0, True
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, motions: int, reach: int) -> None:
         super().__init__()
@@ -97,7 +103,7 @@ class MotionPredictor(nn.Module):
         weights = self.kernels(pooled).float().unflatten(1, (self.motions, -1)).softmax(-1)
         return weights.unflatten(2, (self.side, self.side))
 
-    sample, candidates = only_frame, only_candidate
+    sample, sample_from, candidates = only_frame, frame_of_noise, only_candidate
 
 
 def networks(spec: EnvSpec, config: MotionConfig, seed: int) -> Networks:

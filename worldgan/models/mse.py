@@ -22,7 +22,7 @@ from worldgan.models.learning import (
     initialised,
 )
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.unstated import only_candidate, only_frame
+from worldgan.models.unstated import frame_of_noise, only_candidate, only_frame
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -43,9 +43,9 @@ class MseConfig:
 
 
 class MeanPredictor(nn.Module):
-    """Backbone without chance. Implements ``Predictor``."""
+    """Backbone without chance. Implements ``NoisePredictor``."""
 
-    stated = True
+    chances, stated = 0, True
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class MeanPredictor(nn.Module):
         patches = self.backbone.decode(seen, torch.zeros_like(seen.condition))
         return self.backbone.patches.inverse(patches)
 
-    sample, candidates = only_frame, only_candidate
+    sample, sample_from, candidates = only_frame, frame_of_noise, only_candidate
 
 
 def networks(spec: EnvSpec, config: MseConfig, seed: int) -> Networks:

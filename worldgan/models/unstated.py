@@ -27,6 +27,12 @@ def only_frame(self: Certain, frames: Tensor, actions: Tensor, generator: torch.
     return self(frames, actions)
 
 
+def frame_of_noise(self: Certain, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+    """``NoisePredictor.sample_from``; the noise is empty."""
+    del noise
+    return self(frames, actions)
+
+
 def only_candidate(
     self: Certain, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -47,6 +53,18 @@ class Drawing(Protocol):
 def one_draw(self: Drawing, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
     """``Predictor.sample``."""
     return self.draw(self.backbone.see(frames, actions), generator)
+
+
+class DrawingFromNoise(Drawing, Protocol):
+    """A predictor that only draws, and all that it draws with is uniform noise."""
+
+    def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
+        """``draw`` with noise [B, Z] in [0, 1)."""
+
+
+def draw_of_noise(self: DrawingFromNoise, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+    """``NoisePredictor.sample_from``."""
+    return self.draw_from(self.backbone.see(frames, actions), noise)
 
 
 def equal_draws(

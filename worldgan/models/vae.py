@@ -25,8 +25,9 @@ from worldgan.models.learning import (
     Transition,
     initialised,
 )
+from worldgan.models.noise import even, normal
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.unstated import equal_draws, one_draw
+from worldgan.models.unstated import draw_of_noise, equal_draws, one_draw
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -66,8 +67,12 @@ class Gaussian(NamedTuple):
     log_std: Tensor
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """One sample a row, [B, Z], through which gradients flow (Kingma & Welling 2014, section 2.4)."""
-        return self.mean + self.log_std.exp() * torch.randn(self.mean.shape, generator=generator)
+        """One sample a row, [B, Z]."""
+        return self.at(torch.randn(self.mean.shape, generator=generator))
+
+    def at(self, normals: Tensor) -> Tensor:
+        """The sample of standard normal numbers [B, Z]; gradients flow (Kingma & Welling 2014, section 2.4)."""
+        return self.mean + self.log_std.exp() * normals
 
     def divergence(self, other: Gaussian) -> Tensor:
         """KL(self || other), in nats, [B]."""
@@ -92,7 +97,7 @@ class GaussianHead(nn.Module):
 
 
 class LatentPredictor(nn.Module):
-    """Backbone, latents, their prior, and the posterior which sees what happened. Implements ``Predictor``."""
+    """Backbone, latents, their prior, and the posterior that only training needs. Implements ``NoisePredictor``."""
 
     stated = False
 
@@ -100,6 +105,7 @@ class LatentPredictor(nn.Module):
         super().__init__()
         width, narrow = config.width, posterior_width
         self.backbone = backbone(spec, config)
+        self.chances = even(latents)
         self.latents = nn.Linear(latents, width)
         self.look = nn.Conv2d(width, width, 3, padding=1)
         self.prior = GaussianHead(width, width, latents)
@@ -121,9 +127,13 @@ class LatentPredictor(nn.Module):
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W]."""
-        return self.decode(seen, self.expect(seen).draw(generator))
+        return self.draw_from(seen, torch.rand(len(seen.last), self.chances, generator=generator))
 
-    sample, candidates = one_draw, equal_draws
+    def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
+        """The one that uniform noise [B, chances] leads to."""
+        return self.decode(seen, self.expect(seen).at(normal(noise)[:, : self.latents.in_features]))
+
+    sample, sample_from, candidates = one_draw, draw_of_noise, equal_draws
 
     def surprise(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
         """See ``Surprising``: KL(posterior || prior)."""

@@ -93,6 +93,18 @@ class Surprising(Protocol):
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> nats between posterior and prior [B]."""
 
 
+@runtime_checkable
+class NoisePredictor(Predictor, Protocol):
+    """Its samples are a function of uniform noise, and can therefore be made outside of torch (``worldgan.export``)."""
+
+    @property
+    def chances(self) -> int:
+        """Z, how many numbers one sample takes."""
+
+    def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """What ``sample`` returns when it draws noise, float32 [B, Z] in [0, 1)."""
+
+
 class Networks(nn.Module):
     """All that a trained model needs to simulate: predictor, outcome head and, in some families, a discriminator."""
 

@@ -1,0 +1,100 @@
+"""The exported page plays in a browser that reaches nothing but the folder it was served from."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+pytest.importorskip("playwright", reason="needs the browser package playwright, which the other tests do not")
+from playwright.sync_api import Page, Request, sync_playwright
+
+from worldgan.export import product, web
+from worldgan.training.checkpoint import Run
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(paddle_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    out = tmp_path_factory.mktemp("site")
+    web.save(product.produce(paddle_run, seconds=0.01), out)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(out)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """Addresses that the page asked for and should not have, and errors it made."""
+    return []
+
+
+@pytest.fixture
+def page(site: str, asked: list[str]) -> Iterator[Page]:
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs chromium on the path: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 375, "height": 740})
+
+        def note(request: Request) -> None:
+            if not request.url.startswith((site, "data:", "blob:")):
+                asked.append(request.url)
+
+        page.on("request", note)
+        page.on("pageerror", lambda error: asked.append(str(error)))
+        page.on("console", lambda message: asked.append(message.text) if message.type == "error" else None)
+        page.route(lambda url: not url.startswith(site), lambda route: route.abort())
+        page.goto(site)
+        yield page
+        browser.close()
+
+
+def picture(page: Page) -> str:
+    return str(page.evaluate("document.getElementById('screen').toDataURL()"))
+
+
+def wait_for_steps(page: Page, count: int) -> None:
+    """Asked from outside: the page forbids scripts made of text, which playwright's own waiting is."""
+    deadline = time.monotonic() + 60
+    while number(page, "steps") <= count:
+        assert time.monotonic() < deadline, page.inner_text("#status")
+        page.wait_for_timeout(50)
+
+
+def number(page: Page, name: str) -> float:
+    return float(page.inner_text(f"#{name}"))
+
+
+def test_it_plays_offline(page: Page, asked: list[str]) -> None:
+    wait_for_steps(page, 0)
+    page.keyboard.press("p")
+    page.keyboard.press("r")
+    assert number(page, "steps") == 0
+    first = picture(page)
+    page.keyboard.down("3")
+    page.select_option("#speed", "0")
+    page.keyboard.press("p")
+    wait_for_steps(page, 2)
+    assert picture(page) != first
+    assert number(page, "rate") > 0
+    assert page.locator("#choices button").nth(2).get_attribute("aria-pressed") == "true"
+    assert page.inner_text("#status") == ""
+    assert asked == []
+
+
+def test_a_phone_need_not_scroll_sideways(page: Page) -> None:
+    page.wait_for_selector("#choices button", timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375

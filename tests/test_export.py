@@ -1,0 +1,268 @@
+"""An exported model does what torch does, says what it is, and needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import onnx
+import pytest
+import torch
+from fakes import dot_spec, dot_window
+from tiny import tiny
+
+import worldgan
+from worldgan import cli, pixels
+from worldgan.actions import ActionSpec
+from worldgan.agents import PLANNERS, PlannerConfig
+from worldgan.errors import WorldganError
+from worldgan.export import npm, product, web
+from worldgan.export.check import TOLERANCE, check
+from worldgan.export.graph import StepGraph, write
+from worldgan.models import FAMILIES
+from worldgan.models.world import NextFrameModel, NoisePredictor
+from worldgan.runtime.model import Exported
+from worldgan.runtime.session import KEY
+from worldgan.seeding import torch_rng
+from worldgan.simulator import SimulatedVectorEnv
+from worldgan.training.checkpoint import Run
+from worldgan.types import EnvSpec
+
+each = pytest.mark.parametrize("family", FAMILIES)
+
+
+def untrained(family: str, spec: EnvSpec | None = None) -> StepGraph:
+    """Weights far enough from their first values that the mask is open and chance matters."""
+    config, spec = tiny(family).model_config(), spec or dot_spec()
+    networks = FAMILIES[family].networks(spec, config, 0).requires_grad_(False)
+    generator = torch_rng(0)
+    for parameter in networks.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    if not isinstance(networks.predictor, NoisePredictor):
+        with pytest.raises(WorldganError, match="cannot be exported"):
+            StepGraph(family, spec, config.backbone.context, networks)
+        pytest.skip("says in one line that it cannot be exported")
+    return StepGraph(family, spec, config.backbone.context, networks)
+
+
+def starts(graph: StepGraph, rows: int = 4) -> tuple[Any, Any]:
+    window = dot_window(rows, graph.card.context, 1, size=graph.card.spec.frame[0])
+    actions = torch.zeros(rows, graph.card.context - 1, graph.card.spec.actions.size)
+    return window.frames[:, :-1].numpy(), actions.numpy()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GAN's file."""
+    path = tmp_path_factory.mktemp("gan") / "model.onnx"
+    write(untrained("gan"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(paddle_run: Run) -> product.Product:
+    return product.produce(paddle_run, seconds=0.01)
+
+
+@each
+def test_every_family_leaves_torch_and_can_be_planned_and_simulated_in(family: str, tmp_path: Path) -> None:
+    graph = untrained(family)
+    write(graph, tmp_path / "model.onnx")
+    found = check(graph, Exported(tmp_path / "model.onnx").model(), starts(graph))
+    found.require()
+    assert found.steps == 50
+    assert found.flipped < found.levels / 1000
+    model = worldgan.load(tmp_path / "model.onnx")
+    assert model.spec == graph.card.spec
+    own = NextFrameModel(model.spec, model.context, graph.networks)
+    given, action = tuple(map(torch.from_numpy, starts(graph))), torch.eye(5)[[0, 1, 2, 3]]
+    theirs, _ = model.step(model.start(*given), action, torch_rng(1))
+    ours, _ = own.step(own.start(*given), action, torch_rng(1))
+    torch.testing.assert_close(theirs.frame, ours.frame, atol=1.01 / 127.5, rtol=0)
+    torch.testing.assert_close(theirs.reward, ours.reward, atol=0.1, rtol=0)
+    planner = PLANNERS["shooting"](model, PlannerConfig(horizon=2, candidates=4))
+    assert planner.act(pixels.to_array(given[0][:, -1])).shape == (4,)
+    env = SimulatedVectorEnv(model, 3, starts=given)
+    env.reset(seed=0)
+    assert env.step(np.zeros(3, int))[0].shape == (3, 8, 8, 3)
+    futures = model.outcomes(model.start(*given), action, 2, torch_rng(1))
+    torch.testing.assert_close(futures.probability.sum(1), torch.ones(4))
+    assert futures.rewards.shape == futures.probability.shape == futures.frames.shape[:2]
+
+
+@pytest.mark.parametrize("actions", [ActionSpec("box", (2,), (-1.0, 0.0), (1.0, 2.0)), ActionSpec("discrete", (3,))])
+@pytest.mark.parametrize("shape", [(17, 12, 3), (10, 10, 7)])
+def test_any_frame_and_action_space(shape: tuple[int, int, int], actions: ActionSpec, tmp_path: Path) -> None:
+    graph = untrained("gan", EnvSpec("any", shape, actions))
+    write(graph, tmp_path / "model.onnx")
+    rng, (height, width, channels) = np.random.default_rng(0), shape
+    frames = rng.integers(0, 256, (3, 2, channels, height, width), np.uint8)
+    check(graph, Exported(tmp_path / "model.onnx").model(), (frames, actions.sample((3, 1), rng)), steps=3).require()
+
+
+def test_a_row_does_not_depend_on_its_batch(written: Path) -> None:
+    session, rng = Exported(written).model().session, np.random.default_rng(0)
+    frames = rng.integers(0, 256, (5, 2, 3, 8, 8), np.uint8)
+    actions = dot_spec().actions.sample((5, 2), rng)
+    noise = rng.random((5, session.card.chances), np.float32)
+    together = session.step(frames, actions, noise)
+    for row in range(5):
+        alone = session.step(frames[row : row + 1], actions[row : row + 1], noise[row : row + 1])
+        assert np.abs(alone.frame[0].astype(int) - together.frame[row]).max() <= 1
+        assert alone.terminated[0] == pytest.approx(together.terminated[row], abs=1e-3)
+
+
+def test_all_chance_is_in_the_noise(written: Path) -> None:
+    session = Exported(written).model().session
+    frames, actions = np.zeros((64, 2, 3, 8, 8), np.uint8), np.zeros((64, 2, 5), np.float32)
+    noise = np.random.default_rng(0).random((64, 3), np.float32)
+    one, again = session.step(frames, actions, noise), session.step(frames, actions, noise)
+    assert np.array_equal(one.frame, again.frame)
+    assert len({frame.tobytes() for frame in one.frame}) > 1
+    assert len({frame.tobytes() for frame in session.step(frames, actions, noise[[3] * 64]).frame}) == 1
+
+
+@pytest.mark.parametrize("part", ["predictor", "outcome"])
+def test_a_file_that_differs_from_torch_is_refused(written: Path, part: str) -> None:
+    graph = untrained("gan")
+    last = list(getattr(graph.networks, part).parameters())[-1 if part == "outcome" else 0]
+    last.add_(0.05)
+    found = check(graph, Exported(written).model(), starts(graph), steps=3)
+    assert max(found.frame, found.reward, found.terminated) > TOLERANCE
+    with pytest.raises(WorldganError, match=r"within 0\.0001") as caught:
+        found.require()
+    assert "\n" not in str(caught.value)
+
+
+def test_nan_is_no_agreement(written: Path) -> None:
+    graph = untrained("gan")
+    for parameter in graph.networks.outcome.parameters():
+        parameter.fill_(torch.nan)
+    with pytest.raises(WorldganError):
+        check(graph, Exported(written).model(), starts(graph), steps=1).require()
+
+
+def altered(path: Path, target: Path, card: dict[str, Any] | None) -> Path:
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {} if card is None else {KEY: json.dumps(card)})
+    onnx.save(model, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(None, "format"), ({"format": 99}, "format"), ({"context": 3}, "damaged"), ({"chances": 9}, "damaged"),
+     ({"family": 3}, "family"), ({"surplus": 1}, "surplus")],
+)  # fmt: skip
+def test_a_card_that_does_not_fit_the_graph_is_refused(
+    written: Path, tmp_path: Path, change: dict[str, Any] | None, expected: str
+) -> None:
+    card = json.loads(onnx.load(written).metadata_props[0].value)
+    path = altered(written, tmp_path / "model.onnx", None if change is None else card | change)
+    with pytest.raises(WorldganError, match=expected) as caught:
+        worldgan.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    for content in (None, b"", b"nothing", bytes(1000)):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(WorldganError, match=r"model\.onnx") as caught:
+            worldgan.load(path)
+        assert "\n" not in str(caught.value)
+
+
+WITHOUT_TORCH = """
+import hashlib, sys
+sys.modules["torch"] = None  # importing it raises
+import gymnasium, numpy, worldgan
+envs = gymnasium.make_vec("worldgan/Simulator-v0", num_envs=3, model=sys.argv[1], horizon=4)
+envs.action_space.seed(0)
+shown = [envs.reset(seed=0)[0], *(part for _ in range(9) for part in envs.step(envs.action_space.sample())[:4])]
+print(hashlib.sha256(b"".join(part.tobytes() for part in shown)).hexdigest())
+"""
+
+
+def test_the_simulator_needs_no_torch(made: product.Product, tmp_path: Path) -> None:
+    path = product.save(made, tmp_path)
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, str(path)]
+    alone = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    envs = gym.make_vec("worldgan/Simulator-v0", num_envs=3, model=path, horizon=4)
+    envs.action_space.seed(0)
+    shown = [envs.reset(seed=0)[0], *(part for _ in range(9) for part in envs.step(envs.action_space.sample())[:4])]
+    assert hashlib.sha256(b"".join(part.tobytes() for part in shown)).hexdigest() == alone
+    assert shown[0].any()
+
+
+def test_without_its_starts_a_file_says_what_is_missing(made: product.Product, tmp_path: Path) -> None:
+    path = product.save(made, tmp_path)
+    kept = Exported(path).starts(beginnings=True)
+    (tmp_path / "starts.safetensors").write_bytes(b"nothing")
+    with pytest.raises(WorldganError, match="damaged"):
+        SimulatedVectorEnv(path)
+    (tmp_path / "starts.safetensors").unlink()
+    with pytest.raises(WorldganError, match="start states"):
+        SimulatedVectorEnv(path)
+    assert SimulatedVectorEnv(path, starts=kept).reset(seed=0)[0].shape == (1, 32, 32, 3)
+
+
+def test_the_command_writes_both_folders(paddle_run: Run, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(web, "runtime", lambda: {"ort.js": b"js", "LICENSE": b"MIT"})
+    assert cli.main(["export", str(paddle_run.path), "--onnx", "--web", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "50 steps" in out
+    assert "frames/s at batch 16" in out
+    onnx_files = {"model.onnx", "starts.safetensors", "export.json"}
+    assert {file.name for file in (tmp_path / "onnx").iterdir()} == onnx_files
+    facts = json.loads((tmp_path / "onnx" / "export.json").read_text())
+    assert facts["check"]["frame"] <= TOLERANCE
+    assert facts["card"]["spec"]["id"] == "worldgan/Paddle-v0"
+    site = tmp_path / "web"
+    names = {"index.html", "app.js", "style.css", "model.onnx", "starts.bin", "game.json", "ort"}
+    assert {file.name for file in site.iterdir()} == names
+    assert (site / "ort" / "LICENSE").read_bytes() == b"MIT"
+    game = json.loads((site / "game.json").read_text())
+    height, width, channels = game["frame"]
+    assert (site / "starts.bin").stat().st_size == game["starts"] * game["context"] * height * width * channels
+    assert game["palette"] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    assert [choice["vector"] for choice in game["choices"]] == np.eye(3).tolist()
+
+
+def test_the_command_says_what_it_wants(paddle_run: Run, capsys: Any) -> None:
+    assert cli.main(["export", str(paddle_run.path)]) == 2
+    assert "--onnx, --web or both" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "actions", [ActionSpec("multidiscrete", (3, 2)), ActionSpec("box", (2,), (-1.0, 0.0), (1.0, 4.0))]
+)
+def test_every_space_has_choices_and_one_that_does_nothing(made: product.Product, actions: ActionSpec) -> None:
+    game = web.game(replace(made.card, spec=EnvSpec("any", (8, 8, 4), actions)), 1)
+    vectors = [tuple(choice["vector"]) for choice in game["choices"]]
+    assert len({*vectors}) == len(vectors)
+    assert game["choices"][game["idle"]]["press"] == ()
+    assert len(game["palette"]) == 4
+
+
+def test_a_package_of_another_hash_is_not_used(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    npm.cache().parent.mkdir()
+    npm.cache().write_bytes(b"cut short")
+    source = tmp_path / "registry" / "onnxruntime-web" / "-"
+    monkeypatch.setenv("npm_config_registry", (tmp_path / "registry").as_uri())
+    with pytest.raises(WorldganError, match="put that file at"):
+        npm.runtime()
+    source.mkdir(parents=True)
+    (source / npm.NAME).write_bytes(b"another")
+    with pytest.raises(WorldganError, match="SHA-512"):
+        npm.runtime()
+    assert npm.cache().read_bytes() == b"cut short"

@@ -1,0 +1,88 @@
+"""One simulator step as an ONNX graph: history, action and noise in; frame, reward and termination out."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+
+import worldgan
+from worldgan.config import to_mapping
+from worldgan.errors import WorldganError, extra
+from worldgan.files import replacing
+from worldgan.models.world import Networks, NoisePredictor
+from worldgan.pixels import to_float, to_uint8
+from worldgan.runtime.session import INPUTS, KEY, OUTPUTS, Card
+from worldgan.types import EnvSpec
+
+OPSET = 17
+
+
+class StepGraph(nn.Module):
+    """``NextFrameModel.step`` without state."""
+
+    def __init__(self, family: str, spec: EnvSpec, context: int, networks: Networks) -> None:
+        """Raises WorldganError for a predictor that is no ``NoisePredictor``."""
+        super().__init__()
+        self.networks = networks.eval()
+        if not isinstance(networks.predictor, NoisePredictor):
+            raise WorldganError(f"family {family} cannot be exported: its samples are no function of given noise")
+        self.predictor: NoisePredictor = networks.predictor
+        self.card = Card(family, spec, context, networks.predictor.chances, worldgan.__version__)
+
+    def forward(self, frames: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See ``Session.step``."""
+        frame = to_uint8(self.draw(frames, actions, noise))
+        return frame, *self.judge(frames, actions, frame)
+
+    def draw(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
+        """The next frame before it is rounded to the 256 levels, float [B, C, H, W]."""
+        return self.predictor.sample_from(to_float(frames), actions, noise)
+
+    def judge(self, frames: Tensor, actions: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Expected reward [B] and probability of termination [B] if uint8 ``frame`` follows."""
+        return self.networks.outcome.predict(to_float(frames), actions, to_float(frame))
+
+
+def write(graph: StepGraph, path: Path) -> None:
+    """Write the ``.onnx`` file, float32, batch axis open, with its card. Raises WorldganError without the extra."""
+    with extra("onnx"):
+        import onnx
+    with replacing(path) as temporary:
+        _trace(graph, temporary)
+        model = onnx.load(temporary)
+        if not graph.card.chances:  # a trace forgets inputs that nothing reads
+            kind = onnx.TensorProto.FLOAT
+            model.graph.input.append(onnx.helper.make_tensor_value_info("noise", kind, ["batch", 0]))
+        onnx.helper.set_model_props(model, {KEY: json.dumps(to_mapping(graph.card))})
+        model.producer_name, model.producer_version = "worldgan", worldgan.__version__
+        onnx.checker.check_model(model)
+        onnx.save(model, temporary)
+
+
+def _trace(graph: StepGraph, path: Path) -> None:
+    """By torch's TorchScript exporter: in a second, where the newer takes half a minute for no faster a graph."""
+    shapes = graph.card.shapes()
+    # Two rows, since a trace of one would take the batch for an axis to broadcast along.
+    example = [torch.zeros(2, *shapes[name][1]) for name in INPUTS]
+    example[0] = example[0].byte()
+    with warnings.catch_warnings(), torch.no_grad():
+        # That it is the older exporter, that torch's group_norm asks for sizes while it is traced, and that some
+        # constants stay computed.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
+        torch.onnx.export(
+            graph,
+            tuple(example),
+            path,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
+            opset_version=OPSET,
+            dynamo=False,
+        )

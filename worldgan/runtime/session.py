@@ -1,0 +1,111 @@
+"""An exported simulator step, run by onnxruntime: plain arrays in and out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from worldgan.arrays import Array
+from worldgan.config import from_mapping
+from worldgan.errors import WorldganError, extra
+from worldgan.types import EnvSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FORMAT = 1
+KEY = "worldgan"
+"""Where in a file's metadata its card is."""
+INPUTS, OUTPUTS = ("frames", "actions", "noise"), ("frame", "reward", "terminated")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an exported model says of itself, as JSON in the file's metadata.
+
+    context: K.    chances: Z, uniform numbers that decide a step.    version: of worldgan, which wrote it.
+    """
+
+    family: str
+    spec: EnvSpec
+    context: int
+    chances: int
+    version: str
+    format: int = FORMAT
+
+    def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """dtype, and shape without B, of every input and output."""
+        height, width, channels = self.spec.frame
+        frame = (channels, height, width)
+        return {
+            "frames": ("uint8", (self.context, *frame)),
+            "actions": ("float", (self.context, self.spec.actions.size)),
+            "noise": ("float", (self.chances,)),
+            "frame": ("uint8", frame),
+            "reward": ("float", ()),
+            "terminated": ("float", ()),
+        }
+
+
+class Step(NamedTuple):
+    """What followed. frame: uint8 [B, C, H, W].    reward: float32 [B].    terminated: float32 [B], probability."""
+
+    frame: Array
+    reward: Array
+    terminated: Array
+
+
+class Session:
+    """An ``.onnx`` file, ready to run."""
+
+    def __init__(self, path: str | Path, *, threads: int = 0) -> None:
+        """threads: of onnxruntime; 0 lets it choose.
+
+        Raises WorldganError if onnxruntime or the file is missing, or it is no model that worldgan exported.
+        """
+        self.path = Path(path)
+        self._session = _open(self.path, threads)
+        self.card = self._card()
+
+    def step(self, frames: Array, actions: Array, noise: Array) -> Step:
+        """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
+        return Step(*self._session.run(OUTPUTS, dict(zip(INPUTS, (frames, actions, noise), strict=True))))
+
+    def _card(self) -> Card:
+        """Read and compared with the graph."""
+        text = self._session.get_modelmeta().custom_metadata_map.get(KEY, "{}")
+        found = json.loads(text)
+        if found.get("format") != FORMAT:
+            raise WorldganError(
+                f"expected a model of `worldgan export`, of format {FORMAT}, in {self.path}, got "
+                f"{found.get('format', 'another model')}: export the run again"
+            )
+        card = from_mapping(Card, found, where=f"{self.path}: ")
+        values = (*self._session.get_inputs(), *self._session.get_outputs())
+        shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
+        expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in card.shapes().items()}
+        if shapes != expected:
+            raise WorldganError(f"{self.path} is damaged: expected {expected} by its card, got {shapes}")
+        return card
+
+
+def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    with extra("onnx"):
+        import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that wait by spinning would take the processor from whatever runs beside the model.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        data = path.read_bytes()
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except FileNotFoundError:
+        raise WorldganError(f"expected an exported model at {path}, found none") from None
+    except OSError as error:
+        raise WorldganError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # onnxruntime's own, all of which mean that it cannot run this file
+        reason = " ".join(str(error).split())[:200]
+        raise WorldganError(f"expected a model that onnxruntime can run in {path}, got {reason}") from None

@@ -1,0 +1,107 @@
+"""Between models of arrays and models of tensors, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from worldgan.arrays import Array
+from worldgan.models.world import SPREAD, distinct
+from worldgan.pixels import to_float, to_uint8
+from worldgan.runtime.model import Exported, ExportedModel, Past
+from worldgan.seeding import torch_rng
+from worldgan.types import Outcomes, Prediction, WorldModel
+
+
+class Judged(NamedTuple):
+    """float64 [B]: expected reward and probability of termination."""
+
+    reward: Array
+    terminated: Array
+
+
+class AsArrays:
+    """A ``WorldModel`` as an ``ArrayModel``."""
+
+    def __init__(self, model: WorldModel[Any]) -> None:
+        self.model, self.spec, self.context = model, model.spec, model.context
+
+    def generator(self, seed: int) -> torch.Generator:
+        """See ``ArrayModel``."""
+        return torch_rng(seed)
+
+    def start(self, frames: Array, actions: Array) -> Any:
+        """See ``ArrayModel``."""
+        return self.model.start(torch.from_numpy(frames), torch.from_numpy(actions))
+
+    def step(self, state: Any, action: Array, generator: torch.Generator) -> tuple[Judged, Any]:
+        """See ``ArrayModel``."""
+        prediction, state = self.model.step(state, torch.from_numpy(action), generator)
+        return Judged(prediction.reward.double().numpy(), prediction.terminated.double().numpy()), state
+
+    def index(self, state: Any, rows: Array) -> Any:
+        """See ``ArrayModel``."""
+        return self.model.index(state, torch.from_numpy(rows))
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """See ``ArrayModel``."""
+        return self.model.join(states)
+
+    def frame(self, state: Any) -> Array:
+        """See ``ArrayModel``."""
+        return to_uint8(self.model.frame(state)).cpu().numpy()
+
+
+class AsTensors:
+    """An ``ExportedModel`` as a ``WorldModel[Past]``, for planners and evaluation: only its network is not torch's."""
+
+    def __init__(self, model: ExportedModel) -> None:
+        self.model, self.spec, self.context = model, model.spec, model.context
+        self.chances = model.session.card.chances
+
+    def start(self, frames: Tensor, actions: Tensor) -> Past:
+        """See ``WorldModel``."""
+        return self.model.start(frames.cpu().numpy(), actions.float().cpu().numpy())
+
+    def step(self, state: Past, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Past]:
+        """See ``WorldModel``; the noise is that of the torch model at the same generator."""
+        noise = torch.rand(len(action), self.chances, generator=generator)
+        step, state = self.model.follow(state, action.cpu().numpy(), noise.numpy())
+        frame, reward, terminated = map(torch.from_numpy, step)
+        return Prediction(to_float(frame), reward, terminated), state
+
+    def outcomes(self, state: Past, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        """See ``WorldModel``; probabilities are how often a frame was sampled."""
+        tries = SPREAD * count if self.chances else 1
+        rows = torch.arange(len(action)).repeat_interleave(tries)
+        one, _ = self.step(self.index(state, rows), action[rows], generator)
+        frames, reward, terminated = (x.view(-1, tries, *x.shape[1:]) for x in (one.frame, one.reward, one.terminated))
+        found, probability = distinct(frames, torch.full(reward.shape, 1 / tries), count)
+        same = [(frames == each[:, None]).flatten(2).all(2) for each in found.unbind(1)]
+        which = torch.stack([each.int().argmax(1) for each in same], dim=1)
+        return Outcomes(found, probability, reward.gather(1, which), terminated.gather(1, which), stated=False)
+
+    def push(self, state: Past, action: Tensor, frame: Tensor) -> Past:
+        """See ``WorldModel``."""
+        return self.model.push(state, action.cpu().numpy(), to_uint8(frame).cpu().numpy())
+
+    def index(self, state: Past, rows: Tensor) -> Past:
+        """See ``WorldModel``."""
+        return self.model.index(state, rows.cpu().numpy())
+
+    def join(self, states: Sequence[Past]) -> Past:
+        """See ``WorldModel``."""
+        return self.model.join(states)
+
+    def frame(self, state: Past) -> Tensor:
+        """See ``WorldModel``."""
+        return to_float(torch.from_numpy(self.model.frame(state)))
+
+
+def load(path: str | Path, *, threads: int = 0) -> AsTensors:
+    """The world model in an ``.onnx`` file. threads: of onnxruntime; 0 lets it choose."""
+    return AsTensors(Exported(path).model(threads=threads))
