@@ -114,7 +114,10 @@ SCRIPT = """
 import json, sys, time, worldgan
 print(json.dumps({"seconds": time.process_time(), "modules": sorted(sys.modules)}))
 """
-EXTRAS = {"ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib"}
+EXTRAS = {
+    "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "starlette", "uvicorn",
+    "websockets",
+}  # fmt: skip
 HEAVY = {"torch", "PIL"}  # most of the two seconds that importing may take, and envs need neither
 
 

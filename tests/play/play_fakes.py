@@ -23,13 +23,17 @@ NAMES = ("stay", "up", "down", "left", "right")
 
 
 class Branching(PerfectModel):
-    """As the perfect model, but expects to stay one time in four; a state is where the dots are."""
+    """As the perfect model, but expects up to four things: to move, to stay, and two that never happen."""
 
     def outcomes(self, state: Tensor, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
-        moved, _ = self.step(state, action, generator)
-        frames = torch.stack([moved.frame, to_float(draw(state, self.spec))], 1)
-        chance = torch.tensor([0.75, 0.25]).expand(len(action), 2)
-        return Outcomes(frames, chance, moved.reward[:, None].expand(-1, 2), torch.zeros(len(action), 2))
+        moved, places = self.step(state, action, generator)
+        side = self.spec.frame[0]
+        expected = [places, state, (state + 2) % side, (state + 3) % side][:count]
+        frames = torch.stack([to_float(draw(each, self.spec)) for each in expected], 1)
+        chance = torch.tensor([0.5, 0.25, 0.15, 0.1])[:count]
+        rows = (len(action), len(expected))
+        reward = moved.reward[:, None].expand(rows)
+        return Outcomes(frames, (chance / chance.sum()).expand(rows), reward, torch.zeros(rows))
 
 
 def world(name: str, model: Any) -> World:
@@ -55,13 +59,20 @@ class Serving:
 def serving(*, size: int = 8, **limits: Any) -> Iterator[Serving]:
     """A server of such sessions on a free port of this machine."""
     club = Club(lambda number: session(size=size, seed=number), "not in a test", Limits(**limits))
+    with running(club) as port:
+        yield Serving(club, port)
+
+
+@contextmanager
+def running(club: Club) -> Iterator[int]:
+    """The port of a server of ``club``."""
     listening = bind("127.0.0.1", 0)
-    running = server(club, "127.0.0.1")
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+    serve = server(club, "127.0.0.1")
+    thread = threading.Thread(target=serve.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield Serving(club, listening.getsockname()[1])
+        yield listening.getsockname()[1]
     finally:
-        running.should_exit = True
+        serve.should_exit = True
         thread.join()
         listening.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from worldgan import envs
@@ -74,7 +75,8 @@ def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int |
     print(f"playing {', '.join(found)} of {spec.id} at http://{shown}:{taken} (Ctrl-C to stop)", flush=True)
     if note:
         print(f"without the real env beside it: {note}", flush=True)
-    server(Club(build, note, limits), host).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # the way to stop it
+        server(Club(build, note, limits), host).run(sockets=[listening])
 
 
 def _world(name: str, family: str, run: Run) -> World:

@@ -68,9 +68,7 @@ class Club:
         await websocket.accept()
         if self.seated >= self._limits.sessions:
             reason = f"All {self._limits.sessions} seats are taken. Close a tab that plays, then load this page again."
-            await self._send(websocket, replies.refusal(reason, kind="full"))
-            await websocket.close(TRY_AGAIN_LATER)
-            return
+            return await self._turn_away(websocket, reason)
         self.seated += 1
         self._count += 1
         try:
@@ -79,8 +77,15 @@ class Club:
                 await self._converse(websocket, session)
             finally:
                 await self._compute(session.close)
+        except WorldganError as error:
+            await self._turn_away(websocket, str(error))
         finally:
             self.seated -= 1
+
+    async def _turn_away(self, websocket: WebSocket, reason: str) -> None:
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await self._send(websocket, replies.refusal(reason, kind="full"))
+            await websocket.close(TRY_AGAIN_LATER)
 
     async def _converse(self, websocket: WebSocket, session: Session) -> None:
         """Answer until the client leaves, or leaves a reply unread for too long.

@@ -26,7 +26,7 @@ PAST = 600
 """Steps that can be taken back; frames of 64x64 pixels take 7 MB."""
 KEPT = 600
 """Frames of a recording, 40 seconds at 15 a second."""
-AHEAD, CANDIDATES = 10, 32
+AHEAD, CANDIDATES = 9, 32
 """Steps that a planner looks ahead and plans it imagines: few, so that watching it is not waiting for it."""
 
 

@@ -64,6 +64,7 @@ function set(header) {
   if (!hello.real.here) $("start").querySelector("[value=real]").remove();
   $("waits").checked = hello.idle === null;
   $("keys").replaceChildren(...keys.buttons.map(keyButton), ...idleKey());
+  $("lower").classList.toggle("many", hello.choices.length > 6);
   if (hello.actions.kind === "box") sliders();
   fit();
 }
@@ -248,6 +249,7 @@ function show({ header, payload }) {
   const jumped = moment && header.step !== moment.step + 1;
   if (jumped || !moment) history = history.filter(({ step }) => step < header.step);
   if (header.step === 0) history = [];
+  if (header.step > 0) $("hint").hidden = true;
   moment = header;
   const images = split(payload);
   picture($("imagined"), images[0], hello.width, hello.height);
@@ -295,7 +297,7 @@ function ended(header) {
   const over = header.terminated !== null && header.terminated >= 0.5 && header.step > 0;
   $("ended").hidden = !over;
   if (!over) return;
-  $("ended").textContent = `The model thinks it ends here (${Math.round(header.terminated * 100)}%). R for a new start`;
+  $("ended").textContent = `It ends here, thinks the model (${Math.round(header.terminated * 100)}%)`;
   if (playing) {
     stopped = true;
     pause();
@@ -311,15 +313,17 @@ function gauges() {
   const now = history.at(-1);
   $("reward-value").textContent = number(now.reward, 2);
   $("end-value").textContent = now.end === null ? "–" : `${(now.end * 100).toFixed(0)}%`;
-  $("critic-value").textContent = now.critic === null ? criticless() : now.critic >= 0.5 ? "looks real" : "looks made up";
+  $("critic-value").textContent = opinion(now.critic);
   const shown = hello.real.here ? [{ values: column("real"), colour: "--real" }] : [];
   curves($("reward-line"), [...shown, { values: column("reward"), colour: "--imagined" }], [-1, 1], 0);
   curves($("end-line"), [{ values: column("end"), colour: "--imagined" }], [0, 1], 0.5);
   curves($("critic-line"), [{ values: column("critic"), colour: "--imagined" }], [0, 1], 0.5);
 }
 
-function criticless() {
-  return hello.models.find(({ name }) => name === moment.model).critic ? "–" : `${moment.model} has no critic`;
+function opinion(critic) {
+  if (!hello.models.find(({ name }) => name === moment.model).critic) return `${moment.model} has no critic`;
+  if (critic === null) return "–";
+  return critic >= 0.5 ? "looks real" : "looks made up";
 }
 
 function measured(delay) {
@@ -338,11 +342,11 @@ function fit() {
   if (moment) gauges();
 }
 
-// A picture about `side` pixels wide.
+// A picture about `side` pixels wide, less on a phone.
 function small(rgb, side = 96) {
   const canvas = document.createElement("canvas");
   picture(canvas, rgb, hello.width, hello.height);
-  enlarge(canvas, hello.width, hello.height, Math.max(1, Math.round(side / hello.width)));
+  enlarge(canvas, hello.width, hello.height, Math.max(1, Math.round((innerWidth > 700 ? side : 64) / hello.width)));
   return canvas;
 }
 
@@ -365,7 +369,6 @@ async function look() {
   const images = split(payload);
   const columns = images.length / hello.choices.length;
   $("futures").replaceChildren(...hello.choices.map((_, row) => choiceRow(header, row, images.slice(row * columns, (row + 1) * columns))));
-  $("futures").classList.toggle("many", hello.choices.length > 6);
   $("futures").classList.toggle("past", playing || header.step !== moment.step);
 }
 
@@ -397,8 +400,7 @@ function branch(header, row, column, image) {
   if (Math.abs(header.reward[row][column]) >= 0.05) marks.push(`reward ${number(header.reward[row][column], 1)}`);
   if (header.terminated[row][column] >= 0.5) marks.push("ends");
   if (marks.length) words.append(" ", Object.assign(document.createElement("span"), { className: "marks", textContent: marks.join(", ") }));
-  const roomy = hello.choices.length <= 4 && innerWidth > 700;
-  button.append(small(image, roomy ? 128 : 96), bar, words);
+  button.append(small(image, hello.choices.length <= 4 ? 128 : 96), bar, words);
   button.setAttribute("aria-label", `${hello.choices[row].label}: ${percent(chance)} ${marks.join(", ")}. Go there`);
   button.onclick = () => {
     looking = true;
