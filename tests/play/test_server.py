@@ -252,7 +252,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 def test_a_port_in_use(refused: Callable[..., str], served: Serving, paddle_run: Run) -> None:
     assert f"port {served.port} of 127.0.0.1 is in use" in refused(paddle_run.path, "--port", served.port)
-    assert "cannot listen on port 99999" in refused(paddle_run.path, "--port", 99999)
+    assert "expected a port from 0 to 65535, got 99999" in refused(paddle_run.path, "--port", 99999)
     assert "cannot listen on port 0 of 203.0.113.9" in refused(paddle_run.path, "--port", 0, "--host", "203.0.113.9")
 
 

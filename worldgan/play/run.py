@@ -60,22 +60,20 @@ def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int |
     from worldgan.play.server import Club, Limits, bind, server
 
     limits = Limits(sessions=sessions)
-    listening = bind(host, port)
-    found = worlds(runs)
-    spec = next(iter(found.values())).model.spec
-    known, note = real(spec)
-    base = secrets.randbits(62) if seed is None else seed
+    with bind(host, port) as listening, suppress(KeyboardInterrupt):  # the way to stop it
+        found = worlds(runs)
+        spec = next(iter(found.values())).model.spec
+        known, note = real(spec)
+        base = secrets.randbits(62) if seed is None else seed
 
-    def build(number: int) -> Session:
-        beside = None if note else RealEnv(open_env(spec))
-        return Session(found, known, beside, base + number)
+        def build(number: int) -> Session:
+            return Session(found, known, None if note else RealEnv(open_env(spec)), base + number)
 
-    address, taken = listening.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    print(f"playing {', '.join(found)} of {spec.id} at http://{shown}:{taken} (Ctrl-C to stop)", flush=True)
-    if note:
-        print(f"without the real env beside it: {note}", flush=True)
-    with suppress(KeyboardInterrupt):  # the way to stop it
+        address, taken = listening.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        print(f"playing {', '.join(found)} of {spec.id} at http://{shown}:{taken} (Ctrl-C to stop)", flush=True)
+        if note:
+            print(f"without the real env beside it: {note}", flush=True)
         server(Club(build, note, limits), host).run(sockets=[listening])
 
 

@@ -179,14 +179,20 @@ def application(club: Club, host: str) -> ASGIApp:
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises WorldganError if the place is taken or not ours."""
+    if not 0 <= port < 1 << 16:  # getaddrinfo takes the rest for another port
+        raise WorldganError(f"expected a port from 0 to 65535, got {port}")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise WorldganError(f"cannot listen on port {port} of {host}: {error}") from None
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(64)
-    except (OSError, OverflowError) as error:
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
             raise WorldganError(
                 f"port {port} of {host} is in use: choose another with --port, or --port 0 for any that is free"
             ) from None
