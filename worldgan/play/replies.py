@@ -22,7 +22,7 @@ from worldgan.errors import WorldganError
 from worldgan.pictures import animate
 from worldgan.pixels import Frames, to_rgb
 from worldgan.play import messages
-from worldgan.play.messages import MOST_FUTURES, Format, Message
+from worldgan.play.messages import Format, Message
 from worldgan.play.session import Moment, Session
 
 FPS = 15
@@ -44,10 +44,9 @@ def hello(session: Session, note: str) -> bytes:
         "actions": {"kind": spec.actions.kind, "low": spec.actions.low, "high": spec.actions.high},
         "choices": [vars(choice) for choice in session.controls.choices],
         "idle": session.controls.idle,
-        "real": {"here": session.real is not None, "rewinds": bool(session.real and session.real.rewinds)},
+        "real": {"here": session.real is not None},
         "note": note,
         "planners": sorted(PLANNERS),
-        "most_futures": MOST_FUTURES,
     }
     return pack(header)
 

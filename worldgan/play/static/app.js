@@ -22,6 +22,8 @@ let sentAt = 0;
 let pressedAt = null; // when the key went down that no step has answered yet
 let delays = [];
 let drawnAt = [];
+let stale = false; // whether the curves are behind the play
+let gaugedAt = 0;
 
 const wire = new Wire(greeted, gone);
 
@@ -156,6 +158,7 @@ async function advance() {
 
 function tick(now) {
   requestAnimationFrame(tick);
+  if (stale && now - gaugedAt > 100) gauges(); // ten times a second is enough for the eye
   if (!moment || now - sentAt < 1000 / Number($("speed").value) - 4) return;
   if (backing) {
     if (!busy) back();
@@ -265,7 +268,7 @@ function show({ header, payload }) {
   numbers(header);
   if (header.plan) plan(header, images.slice(header.real ? 2 : 1));
   ended(header);
-  gauges();
+  stale = true;
   mark();
   if (looking && !playing && !busy) look();
   else $("futures").classList.add("past");
@@ -309,6 +312,8 @@ function number(value, digits) {
 }
 
 function gauges() {
+  stale = false;
+  gaugedAt = performance.now();
   const column = (name) => history.map((each) => each[name]);
   const now = history.at(-1);
   $("reward-value").textContent = number(now.reward, 2);
