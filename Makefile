@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench atari clean
+.PHONY: demo test test-browser check bench atari clean
 
 demo: $(READY)  ## The main job, end to end, in under six minutes
 	$(BIN)/worldgan demo --out demo
 
 test: $(READY)  ## All tests
 	$(BIN)/pytest
+
+test-browser: $(READY)  ## The page of `worldgan play` in Chromium, which is installed if it is missing (as root, on Debian)
+	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/pytest -s tests/browser
 
 check: $(READY)  ## Lint, format and types
 	$(BIN)/ruff check .
@@ -27,7 +32,7 @@ atari: $(READY)  ## The main job on Breakout and Pong, about 100 minutes; run it
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[atari,minatar,minigrid,crafter,control,onnx,minari,hub,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[atari,minatar,minigrid,crafter,control,onnx,minari,hub,play,dev]'
 	touch $@
 
 clean:  ## Remove the virtual environment and everything generated

@@ -2,7 +2,7 @@
 
 from worldgan.agents.cem import CrossEntropy
 from worldgan.agents.ensemble import Ensemble
-from worldgan.agents.factory import PLANNERS, SEARCHES, PlannerConfig
+from worldgan.agents.factory import PLANNERS, SEARCHES, PlannerConfig, planner, searches
 from worldgan.agents.futures import futures, real_return
 from worldgan.agents.icem import FrugalCrossEntropy
 from worldgan.agents.imagine import Value, imagined_returns
@@ -41,7 +41,9 @@ __all__ = [
     "check_match",
     "futures",
     "imagined_returns",
+    "planner",
     "random_plans",
     "real_return",
+    "searches",
     "usual",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -149,9 +150,20 @@ SEARCHES: dict[str, MakeSearch] = {"shooting": shooting, "cem": cem, "icem": ice
 """Name -> how plans are searched for, whoever judges them: a learned model, or the truth in ``Oracle``."""
 
 
-def _planner(
+def searches(actions: ActionSpec) -> list[str]:
+    """Names of those that work with an action space."""
+    found = []
+    for name, make in SEARCHES.items():
+        with suppress(WorldganError):
+            make(actions, PlannerConfig())
+            found.append(name)
+    return found
+
+
+def planner(
     search: MakeSearch, model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None
 ) -> Planner:
+    """An agent that carries out the best plan that a search finds, a step at a time."""
     return Planner(
         model,
         search(model.spec.actions, config),
@@ -182,7 +194,7 @@ def mcts(model: WorldModel[Any], config: PlannerConfig, *, value: Value | None =
 
 
 PLANNERS: dict[str, MakePlanner] = {
-    **{name: partial(_planner, search) for name, search in SEARCHES.items()},
+    **{name: partial(planner, search) for name, search in SEARCHES.items()},
     "mcts": mcts,
 }
 """Name -> (model, config) -> the agent that plans in the imagination of the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,6 +137,11 @@ class Atari(gym.Env[Frames, Any]):
     def render(self) -> Any:
         """The emulator's screen, uint8 [210, 160, 3]."""
         return self._ale.getScreenRGB()
+
+    def get_action_meanings(self) -> list[str]:
+        """What each action presses, in words such as "up right fire"; the name is that of gymnasium's Atari envs."""
+        words = (re.findall("NOOP|UP|DOWN|RIGHT|LEFT|FIRE", action.name) for action in self._actions)
+        return [" ".join(each) for each in words]
 
     def _seed_emulator(self) -> None:
         self._ale.setInt("random_seed", int(self.np_random.integers(2**31)))

@@ -60,6 +60,10 @@ class Crafter(gym.Env[Frames, Any]):
         dead = info["discount"] == 0.0
         return np.ascontiguousarray(frame), float(reward), dead, bool(over) and not dead, info
 
+    def get_action_meanings(self) -> list[str]:
+        """Crafter's own names, such as "move left" and "place stone"."""
+        return [name.replace("_", " ") for name in self._game.action_names]
+
     def render(self) -> Any:
         """The frame, uint8 [size, size, 3]."""
         return np.ascontiguousarray(self._game.render())

@@ -19,6 +19,7 @@ GAMES = {
     "Seaquest": "seaquest",
     "SpaceInvaders": "space_invaders",
 }
+BUTTONS = ("noop", "left", "up", "right", "down", "fire")  # in the order of MinAtar's own numbers
 IDS = [f"MinAtar/{name}-{version}" for name in GAMES for version in ("v0", "v1")]
 
 
@@ -74,6 +75,10 @@ class MinAtar(gym.Env[Frames, Any]):
     def render(self) -> Any:
         """The frame in colours, uint8 [H, W, 3]."""
         return to_rgb(self._frame())
+
+    def get_action_meanings(self) -> list[str]:
+        """What each action presses."""
+        return [BUTTONS[action] for action in self._actions]
 
     def _frame(self) -> Frames:
         return fit(np.asarray(self._game.state(), np.bool_).astype(np.uint8) * np.uint8(255), self._size)

@@ -118,7 +118,7 @@ print(json.dumps({"seconds": time.process_time(), "modules": sorted(sys.modules)
 """
 EXTRAS = {
     "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "onnx", "onnxruntime",
-    "minari", "huggingface_hub",
+    "minari", "huggingface_hub", "starlette", "uvicorn", "websockets",
 }  # fmt: skip
 HEAVY = {"torch", "PIL"}  # most of the two seconds that importing may take, and envs need neither
 

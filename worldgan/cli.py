@@ -392,6 +392,27 @@ def export(
         print(f"page at {page.save(made, out / 'web')}: serve that folder, e.g. python -m http.server -d {out / 'web'}")
 
 
+def play(
+    runs: tyro.conf.Positional[tuple[Path, ...]],
+    host: str = "127.0.0.1",
+    port: int = 8700,
+    sessions: int = 6,
+    seed: int | None = None,
+) -> None:
+    """Open a page on which you play the learned simulator, with the real env beside it where it is installed.
+
+    Args:
+        runs: folders of runs of one env; the page switches between their models.
+        host: address to serve on; other than the default lets other machines in.
+        port: where, 0 for any that is free.
+        sessions: tabs that can play at once.
+        seed: of all chance; without one every play is different.
+    """
+    from worldgan.play.run import serve
+
+    serve(runs, host, port, sessions, seed)
+
+
 def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     """The main job in under six minutes: collect, train gan and mse, evaluate both, plan in both, compare.
 
@@ -475,10 +496,8 @@ def _model(run: str | Path) -> WorldModel[Any]:
     return load(run)
 
 
-VERBS = {
-    verb.__name__: verb
-    for verb in (doctor, collect, train, evaluate, compare, plan, imagine, export, data, push, pull, demo)
-}
+_VERBS = (doctor, collect, train, evaluate, compare, plan, play, imagine, export, data, push, pull, demo)
+VERBS = {verb.__name__: verb for verb in _VERBS}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -58,7 +58,8 @@ class AutoregressiveConfig:
     outcome_width: int = 32
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for a draw without choice, rounds or temperature."""
+        """Raises WorldganError for a draw without choice, rounds or temperature, and for a backbone that cannot see."""
+        self.backbone.require_cells()
         if self.choices < 2 or self.rounds < 1 or self.temperature <= 0:
             got = f"got {self.choices}, {self.rounds} and {self.temperature}"
             raise WorldganError(

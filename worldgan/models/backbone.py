@@ -35,6 +35,11 @@ class BackboneConfig:
         if self.context < 1:
             raise WorldganError(f"expected model.backbone.context of at least 1, got {self.context}")
 
+    def require_cells(self) -> None:
+        """Raises WorldganError for a kind whose head does not see every cell of the grid."""
+        if self.kind == "dcgan":
+            raise WorldganError("expected model.backbone.kind unet or stacked, whose head sees every pixel, got dcgan")
+
 
 @dataclass(frozen=True)
 class Seen:

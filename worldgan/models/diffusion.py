@@ -61,8 +61,7 @@ class DiffusionConfig:
 
     def __post_init__(self) -> None:
         """Raises WorldganError for noise that cannot be drawn or removed, and for a backbone that cannot see it."""
-        if self.backbone.kind == "dcgan":
-            raise WorldganError("expected model.backbone.kind unet or stacked, whose head sees every pixel, got dcgan")
+        self.backbone.require_cells()
         if self.steps < 1 or not 0 < self.sigma_min < self.sigma_max or self.log_std < 0:
             got = f"got {self.steps}, {self.sigma_min}, {self.sigma_max} and {self.log_std}"
             raise WorldganError(

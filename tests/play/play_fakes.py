@@ -1,0 +1,78 @@
+"""Sessions of the dot world, and a server of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fakes import PerfectModel, dot_spec, draw
+from torch import Tensor
+
+from worldgan.pixels import to_float
+from worldgan.play.controls import controls
+from worldgan.play.real import RealEnv
+from worldgan.play.server import Club, Limits, bind, server
+from worldgan.play.session import Session, World
+from worldgan.types import Outcomes
+
+NAMES = ("stay", "up", "down", "left", "right")
+
+
+class Branching(PerfectModel):
+    """As the perfect model, but expects up to four things: to move, to stay, and two that never happen."""
+
+    def outcomes(self, state: Tensor, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
+        moved, places = self.step(state, action, generator)
+        side = self.spec.frame[0]
+        expected = [places, state, (state + 2) % side, (state + 3) % side][:count]
+        frames = torch.stack([to_float(draw(each, self.spec)) for each in expected], 1)
+        chance = torch.tensor([0.5, 0.25, 0.15, 0.1])[:count]
+        rows = (len(action), len(expected))
+        reward = moved.reward[:, None].expand(rows)
+        return Outcomes(frames, (chance / chance.sum()).expand(rows), reward, torch.zeros(rows))
+
+
+def world(name: str, model: Any) -> World:
+    frames = draw(torch.tensor([[4, 4], [4, 4]]), model.spec)[None].expand(1, -1, -1, -1, -1)[:, -model.context :]
+    start = (frames, torch.zeros(1, model.context - 1, model.spec.actions.size))
+    return World(name, name, model, {"beginning": start, "anywhere": start})
+
+
+def session(real: Any = None, *, size: int = 8, seed: int = 0) -> Session:
+    """Two models, of two frames and of one, from the dot at (4, 4)."""
+    spec = dot_spec(size)
+    worlds = {"two": world("two", Branching(2, spec)), "one": world("one", Branching(1, spec))}
+    return Session(worlds, controls(spec.actions, NAMES), RealEnv(real) if real is not None else None, seed)
+
+
+@dataclass(frozen=True)
+class Serving:
+    club: Club
+    port: int
+
+
+@contextmanager
+def serving(*, size: int = 8, **limits: Any) -> Iterator[Serving]:
+    """A server of such sessions on a free port of this machine."""
+    club = Club(lambda number: session(size=size, seed=number), "not in a test", Limits(**limits))
+    with running(club) as port:
+        yield Serving(club, port)
+
+
+@contextmanager
+def running(club: Club) -> Iterator[int]:
+    """The port of a server of ``club``."""
+    listening = bind("127.0.0.1", 0)
+    serve = server(club, "127.0.0.1")
+    thread = threading.Thread(target=serve.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        serve.should_exit = True
+        thread.join()
+        listening.close()

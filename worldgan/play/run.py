@@ -1,0 +1,81 @@
+"""From runs on disk to a page that is open for play."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from worldgan import envs
+from worldgan.agents import check_match
+from worldgan.errors import WorldganError, extra
+from worldgan.play.controls import Controls, controls
+from worldgan.play.real import RealEnv, open_env
+from worldgan.play.session import Session, World
+from worldgan.training.checkpoint import Run
+from worldgan.types import EnvSpec
+
+
+def worlds(runs: Sequence[Path]) -> dict[str, World]:
+    """The models of runs by family, or by folder where families repeat, ready to compute at once.
+
+    Raises WorldganError for a run that cannot be played, or that is of another env than the first.
+    """
+    found = [Run(path) for path in runs]
+    if len({run.path.resolve() for run in found}) < len(found) or not found:
+        raise WorldganError(f"expected different runs, got {', '.join(map(str, runs)) or 'none'}")
+    families = [run.info().family for run in found]
+    names = families if len({*families}) == len(families) else [str(run.path) for run in found]
+    made = {name: _world(name, family, run) for name, family, run in zip(names, families, found, strict=True)}
+    first, *others = made.values()
+    for other in others:
+        check_match(first.model.spec, other.model.spec)
+    return made
+
+
+def real(spec: EnvSpec) -> tuple[Controls, str]:
+    """What can be done in the env, and why it is not here, if so."""
+    try:
+        env = open_env(spec)
+    except WorldganError as error:
+        return controls(spec.actions, envs.action_names(spec.id)), str(error)
+    try:
+        return controls(spec.actions, envs.action_names(spec.id, env)), ""
+    finally:
+        env.close()
+
+
+def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int | None) -> None:
+    """Serve the page until interrupted.
+
+    seed: of all chance; None draws one. Raises WorldganError without the ``play`` extra, for runs that cannot be
+    played, and for a port in use.
+    """
+    with extra("play"):
+        import starlette  # noqa: F401  # here for the message
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    from worldgan.play.server import Club, Limits, bind, server
+
+    limits = Limits(sessions=sessions)
+    with bind(host, port) as listening, suppress(KeyboardInterrupt):  # the way to stop it
+        found = worlds(runs)
+        spec = next(iter(found.values())).model.spec
+        known, note = real(spec)
+        base = secrets.randbits(62) if seed is None else seed
+
+        def build(number: int) -> Session:
+            return Session(found, known, None if note else RealEnv(open_env(spec)), base + number)
+
+        address, taken = listening.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        print(f"playing {', '.join(found)} of {spec.id} at http://{shown}:{taken} (Ctrl-C to stop)", flush=True)
+        if note:
+            print(f"without the real env beside it: {note}", flush=True)
+        server(Club(build, note, limits), host).run(sockets=[listening])
+
+
+def _world(name: str, family: str, run: Run) -> World:
+    starts = {"beginning": run.starts(beginnings=True), "anywhere": run.starts(beginnings=False)}
+    return World(name, family, run.model(realism=True), starts)

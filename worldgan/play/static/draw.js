@@ -1,0 +1,71 @@
+// Pixels and curves.
+
+// RGB bytes -> a canvas of that many pixels, enlarged by a whole number.
+export function picture(canvas, rgb, width, height) {
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+  }
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
+    image.data[to] = rgb[from];
+    image.data[to + 1] = rgb[from + 1];
+    image.data[to + 2] = rgb[from + 2];
+    image.data[to + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+}
+
+export function enlarge(canvas, width, height, scale) {
+  canvas.style.width = `${width * scale}px`;
+  canvas.style.height = `${height * scale}px`;
+}
+
+// The largest whole number of times that a picture fits; at least once.
+export function fitting(box, width, height) {
+  return Math.max(1, Math.floor(Math.min(box.clientWidth / width, box.clientHeight / height)));
+}
+
+export const SHOWN = 120; // steps in a curve
+
+// Curves over the last steps. series: [{values, colour}], null where nothing is known.
+// range: [low, high], widened to what there is; middle: where a thin line goes.
+export function curves(canvas, series, range, middle) {
+  const ratio = window.devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  if (!width) return;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  const known = series.flatMap(({ values }) => values.filter((value) => value !== null));
+  const low = Math.min(range[0], ...known);
+  const high = Math.max(range[1], ...known);
+  const y = (value) => height - 3 - ((value - low) / (high - low)) * (height - 6);
+  const x = (index) => 1 + (index / (SHOWN - 1)) * (width - 2);
+  const style = getComputedStyle(document.documentElement);
+  context.strokeStyle = style.getPropertyValue("--line");
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(0, y(middle));
+  context.lineTo(width, y(middle));
+  context.stroke();
+  for (const { values, colour } of series) {
+    context.strokeStyle = style.getPropertyValue(colour);
+    context.lineWidth = 1.75;
+    context.lineJoin = "round";
+    context.beginPath();
+    let pen = false;
+    values.forEach((value, index) => {
+      if (value === null) {
+        pen = false;
+        return;
+      }
+      if (pen) context.lineTo(x(index), y(value));
+      else context.moveTo(x(index), y(value));
+      pen = true;
+    });
+    context.stroke();
+  }
+}
