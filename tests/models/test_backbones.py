@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 from worldgan.actions import ActionSpec
 from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
+from worldgan.models.autoregressive import AutoregressiveConfig
 from worldgan.models.backbone import BackboneConfig, Kind
 from worldgan.models.backbones import BACKBONES, backbone
 from worldgan.models.diffusion import DiffusionConfig
@@ -143,9 +145,10 @@ def test_kinds_are_of_about_one_size(side: int) -> None:
         assert size / sizes["unet"] == pytest.approx(1, abs=0.13 if side == 32 else 0.05)
 
 
-def test_diffusion_says_that_it_needs_every_pixel() -> None:
+@pytest.mark.parametrize("config", [AutoregressiveConfig, DiffusionConfig])
+def test_families_that_see_cells_say_so(config: Callable[..., Any]) -> None:
     with pytest.raises(WorldganError, match="unet or stacked, whose head sees every pixel, got dcgan"):
-        DiffusionConfig(backbone=BackboneConfig(kind="dcgan"))
+        config(backbone=BackboneConfig(kind="dcgan"))
 
 
 def stacked(shape: tuple[int, int, int]) -> Stacked:
