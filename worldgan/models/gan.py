@@ -125,7 +125,7 @@ class GanLosses:
         actions, generator = history.then(step.action), self.generator
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
-        code = self.explain(seen.detach(), looked.detach(), step.target, now)
+        code = self.explain(seen.detach(), looked.detach(), step, now)
         drawn = generator.prior.draw(looked, now.generator)
         known = torch.randint(self.config.digits, code.shape[:1], generator=now.generator)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
@@ -136,26 +136,29 @@ class GanLosses:
             "reconstruction": step.error(explained),
             "prefix": self.config.prefix * step.error(vague),
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
-            "outcome": step.mean(outcome),
+            "outcome": step.mean_rewarded(outcome),
         }
         return losses | self.adversary.play(history, step, fake, now.updates, now.generator), explained
 
     @torch.no_grad()
-    def explain(self, seen: Seen, looked: Tensor, target: Tensor, now: Now) -> Tensor:
-        """The code [B, digits] whose frame is nearest to the true one [B, C, H, W], digit after digit.
+    def explain(self, seen: Seen, looked: Tensor, step: Transition, now: Now) -> Tensor:
+        """The code [B, digits] whose frame is nearest to the true one, digit after digit.
 
         The best of all ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``. Among
         values that are about as near, the more probable is taken: else several codes would share every outcome.
         """
-        generator, values = self.generator, self.config.values
+        generator, values, target = self.generator, self.config.values, step.target
         goal, rows = generator.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
+        weight = (
+            1 if step.visible is None else generator.backbone.patches(step.visible.expand_as(target).float())[:, None]
+        )
         repeated, code = seen.index(rows), generator.prior.open(len(target))
         spread, price = torch.zeros(len(target), 1), self.parsimony(now.updates)
         for digit in range(self.config.digits):
             tries = code[rows]
             tries[:, digit] = torch.arange(values).repeat(len(target))
             frames = generator.decode(repeated, tries).unflatten(0, (len(target), values))
-            error = (frames - goal).square().mean((2, 3, 4))
+            error = (weight * (frames - goal)).square().mean((2, 3, 4))
             spread = torch.maximum(spread, error.amax(1, keepdim=True) - error.amin(1, keepdim=True))
             surprise = -generator.prior.logits(looked, code).log_softmax(1)
             code[:, digit] = self.choose(error + price * spread * surprise, now)
