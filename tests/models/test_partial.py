@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from fakes import dot_spec, dot_window
+from test_adversary import adversary, points, transition
 from test_families import always_playing, equal, learner
 from torch import Tensor
 
 from worldgan.models import FAMILIES
-from worldgan.models.learning import transitions
+from worldgan.models.learning import Now, transitions
 from worldgan.models.recover import RecoveringLearner
 from worldgan.pixels import to_float
 from worldgan.seeding import torch_rng
@@ -67,8 +69,7 @@ def half_seen(window: Window, noise: int) -> Window:
 
 
 @each
-@pytest.mark.parametrize("size", [8, 11])
-def test_what_a_hole_shows_teaches_nothing(family: str, size: int) -> None:
+def test_what_a_hole_shows_teaches_nothing(family: str) -> None:
     window = dot_window(8, 2, horizon=2)
     one, other = half_seen(window, 1), half_seen(window, 2)
     assert not torch.equal(one.frames, other.frames)
@@ -102,6 +103,32 @@ def test_holes_of_targets_show_what_was_last_seen_there() -> None:
     assert torch.equal(filled[..., 4:], first.target[..., 4:])
 
 
+def test_the_discriminator_sees_the_same_in_the_hole_of_a_real_frame_as_in_a_fake() -> None:
+    game = adversary(objective="relativistic", regularity="none")
+    (history, step), fake = transition(points("real")), points("fake")[:, None, None]
+    nothing = replace(step, visible=torch.zeros(len(fake), 1, 1, 2, dtype=torch.bool))
+    told, untold = (game.play(history, each, fake, 2, torch_rng(0))["discriminator"] for each in (step, nothing))
+    assert float(untold.detach()) == pytest.approx(math.log(2))  # nothing to tell them apart by
+    assert float(told.detach()) != pytest.approx(math.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [8, 11])
+def test_a_code_explains_what_is_seen(size: int) -> None:
+    made, window = learner("gan", dot_spec(size)), dot_window(32, 2, horizon=1, size=size)
+    history, [step] = transitions(half_seen(window, 1))
+    generator, now = made.networks.predictor, Now(1000, torch_rng(0))
+    with torch.no_grad():
+        seen = generator.backbone.see(history.frames, history.then(step.action))
+        looked = generator.prior.look_at(seen)
+    noise = torch.randn(step.target.shape, generator=torch_rng(3))
+    assert step.visible is not None
+    other = replace(step, target=torch.where(step.visible, step.target, noise))
+    codes = [made._losses.explain(seen, looked, each, now) for each in (step, other)]
+    assert torch.equal(*codes)
+    whole = [made._losses.explain(seen, looked, replace(each, visible=None), now) for each in (step, other)]
+    assert not torch.equal(*whole)
+
+
 class Noting:
     """A learner that keeps what it is given."""
 
@@ -124,7 +151,7 @@ def recovering(seed: int = 0) -> tuple[RecoveringLearner, Noting]:
     return RecoveringLearner(inner, dot_spec(), seed), inner  # type: ignore[arg-type]
 
 
-def hidden(seed: int, batch: int = 64) -> tuple[Window, Window]:
+def hidden(seed: int, batch: int = 24) -> tuple[Window, Window]:
     """A window, and the same with half of its actions unknown."""
     window = dot_window(batch, 2, horizon=2, seed=seed)
     known = some(window, seed) | ~window.valid
