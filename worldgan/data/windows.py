@@ -140,9 +140,8 @@ def longest(store: EpisodeStore, split: Split) -> int:
     labels, found = Labels(store), [0]
     for index in episodes(store, split):
         known = labels.whole(index)
-        ends = (
-            [0, store.length(index) + 1] if known is None else np.flatnonzero(np.pad(~known, 1, constant_values=True))
-        )
+        missing = np.zeros(store.length(index), np.bool_) if known is None else ~known
+        ends = np.flatnonzero(np.pad(missing, 1, constant_values=True))
         found.append(int(np.diff(ends).max()) - 1)
     return max(found)
 

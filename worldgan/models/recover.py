@@ -23,8 +23,8 @@ class RecoveringLearner:
     """A ``Learner`` of any family on windows that lack actions.
 
     Before each update of the family an inverse model learns from the labelled transitions and states the action that
-    it expects in the others, as probabilities of classes (cf. Baker et al. 2022, section 4, who label with the most
-    probable). Rewards are not recovered: what comes after a frame says nothing of them.
+    it expects in the others (as Baker et al. 2022 label videos for imitation): probabilities of classes, so while it
+    does not know, it says so. Rewards are not recovered: the outcome head would learn what it already says.
     """
 
     def __init__(self, learner: Learner, spec: EnvSpec, seed: int) -> None:
