@@ -202,12 +202,24 @@ def test_hidden_labels_are_a_function_of_seed_episode_and_place(store: EpisodeSt
 
 
 def test_hiding_leaves_the_windows_themselves_as_they_are(store: EpisodeStore) -> None:
-    plain = sampler(store).batch(0)
-    hidden = WindowSampler(store, context=3, horizon=4, batch=64, seed=0, split="all", labels=0.5).batch(0)
+    places = [(e, t) for e, length in enumerate(LENGTHS) for t in range(length)]
+    plain = cut(store, places, context=3, horizon=4)
+    hidden = cut(store, places, context=3, horizon=4, labels=Labels(store, share=0.5))
     assert torch.equal(plain.frames, hidden.frames)
     assert hidden.action_known is not None
     assert torch.equal(hidden.actions, plain.actions * hidden.action_known[..., None])
     assert torch.equal(hidden.rewards, plain.rewards * hidden.action_known)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 200])
+def test_half_of_a_batch_lacks_nothing_where_labels_are_missing(store: EpisodeStore, batch: int) -> None:
+    made = WindowSampler(store, context=3, horizon=4, batch=batch, seed=0, labels=0.3)
+    window = made.batch(0)
+    assert len(window.frames) == batch
+    known = torch.ones_like(window.valid) if window.action_known is None else window.action_known
+    assert known[: batch // 2].all()
+    if batch == 200:
+        assert 0.1 < known[100:].all(1).float().mean() < 0.7
 
 
 def test_evaluation_looks_at_what_is_labelled(partial: EpisodeStore) -> None:

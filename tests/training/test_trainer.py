@@ -371,7 +371,7 @@ def test_every_field_of_the_training_changes_what_happens(
     other = {
         "steps": ("5", "step"), "minutes": None, "batch": ("6", "weights"), "rollout": ("[2]", "weights"),
         "seed": ("1", "weights"), "checkpoint_minutes": ("0", "save"), "log_steps": ("2", "logged"),
-        "sample_minutes": ("0", "show"), "starts": ("3", "starts"), "labels": ("0.5", "weights"),
+        "sample_minutes": ("0", "show"), "starts": ("3", "starts"), "labels": ("1.0", "weights"),
         "unlabelled": ("drop", "weights"),
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(TrainingConfig)}

@@ -43,7 +43,8 @@ def episodes(store: EpisodeStore, split: Split) -> list[int]:
 class WindowSampler:
     """Random batches of windows, uniform over the steps of the split's episodes.
 
-    complete: whether none of them lacks an action.
+    complete: whether none of them lacks an action.    Where labels are missing, the first half of each batch is
+    uniform over the windows that lack none: with a tenth of the labels, rewards were not learnt without that.
     Each window has K context frames, the last of which is frame t, and T targets, at least one of them valid.
     Before the start of its episode the first frame repeats, after the end the last, with zero actions and
     ``valid`` False.
@@ -64,7 +65,7 @@ class WindowSampler:
         """context: K.    horizon: T.    batch: B.
 
         labels: share of the labels that are not hidden; see ``Labels``.    unlabelled: "drop" draws only windows that
-        lack no label, "recover" all, for a learner that can tell what is missing.
+        lack no label, "recover" others too, for a learner that can tell what is missing.
         Raises WorldganError for less data than one window, or fewer labels than that takes.
         """
         if min(context, horizon, batch) < 1:
@@ -78,19 +79,24 @@ class WindowSampler:
         self.store, self.context, self.horizon, self.batch_size = store, context, horizon, batch
         self._seed, self._split, self.labels = seed, split, Labels(store, share=labels, seed=seed)
         chosen = episodes(store, split)
-        self._places = _Places.of(store, chosen)
+        everywhere = _Places.of(store, chosen)
+        labelled = everywhere.labelled(self.labels, before=context - 1, horizon=horizon)
         if unlabelled == "drop":
-            self._places = self._places.labelled(self.labels, before=context - 1, horizon=horizon)
+            self._mixture = [(labelled, batch)]
+        elif labelled.count in {0, everywhere.count}:
+            self._mixture = [(everywhere, batch)]
+        else:
+            self._mixture = [(labelled, batch // 2), (everywhere, batch - batch // 2)]
         actions = [self.labels.actions(i) for i in chosen]
         self.complete = unlabelled == "drop" or all(known is None or known.all() for known in actions)
-        if not self._places.count or not any(known is None or known.any() for known in actions):
+        if not self._mixture[0][0].count or not any(known is None or known.any() for known in actions):
             wanted = f"windows of {context} + {horizon} frames that lack no label" if self.complete else "known actions"
             raise WorldganError(f"expected {wanted} in the {split} split of {store.path}, found none: label more")
 
     def batch(self, number: int) -> Window:
         """Batch ``number``, the same in every process. Raises WorldganError if a file is damaged."""
         rng = numpy_rng(self._seed, "windows", self._split, number)
-        places = self._places.draw(self.batch_size, rng)
+        places = [place for where, size in self._mixture for place in where.draw(size, rng)]
         return cut(self.store, places, context=self.context, horizon=self.horizon, labels=self.labels)
 
 

@@ -40,7 +40,8 @@ class TrainingConfig:
     starts: simulator start states of either kind kept with the run.
     labels: share of actions and rewards that are not hidden, for experiments; see ``worldgan.data.labels``.
     unlabelled: what to do where labels are missing, hidden or never there: "recover" learns from all frames, with
-    actions told by an inverse model and rewards where they are known; "drop" draws only windows that lack no label.
+    actions told by an inverse model and rewards where they are known, half of each batch from windows that lack no
+    label; "drop" draws those alone.
     """
 
     steps: int | None = None
