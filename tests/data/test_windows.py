@@ -232,7 +232,7 @@ def test_evaluation_looks_at_what_is_labelled(partial: EpisodeStore) -> None:
     one.add(0, replace(make_episode(0, 40), reward_known=known(40, 0)))
     assert longest(one, "val") == 15
     assert sequences(one, context=3, horizon=15, count=4, seed=0).reward_known is not None  # of the context
-    with pytest.raises(WorldganError, match=r"at least 16 steps with labels .* longest has 15"):
+    with pytest.raises(WorldganError, match=r"at least 16 steps in .* longest has 15 labelled"):
         sequences(one, context=3, horizon=16, count=4, seed=0)
 
 

@@ -131,8 +131,8 @@ def sequences(
     most = longest(store, split)
     if most < horizon:
         raise WorldganError(
-            f"expected an episode of at least {horizon} steps with labels in the {split} split of {store.path}, "
-            f"the longest has {most}: collect more, or lower the horizon"
+            f"expected an episode of at least {horizon} steps in the {split} split of {store.path}, "
+            f"the longest has {most} labelled ones: collect more, or lower the horizon"
         )
     first = context - 1 if most >= context + horizon - 1 else 0
     inside = _Places.of(store, episodes(store, split), first=first, last=horizon)
