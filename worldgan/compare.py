@@ -110,7 +110,7 @@ def _judge(comparison: Comparison, path: Path) -> Judge:
     """The one that judged before, or a new one."""
     store, seed = comparison.store, derive(comparison.seed, "judge")
     if not path.exists():
-        sampler = WindowSampler(store, context=2, horizon=1, batch=JUDGE_BATCH, seed=seed)
+        sampler = WindowSampler(store, context=2, horizon=1, batch=JUDGE_BATCH, seed=seed, unlabelled="drop")
         with progress("judge", JUDGE_UPDATES, unit="updates") as report, closing(loader(sampler)) as windows:
             judge = train_judge(store.spec, windows, updates=JUDGE_UPDATES, seed=seed, report=report)
         save_judge(path, judge)

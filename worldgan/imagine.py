@@ -81,8 +81,8 @@ def _round(
         for row in (row for row in range(envs.num_envs) if row not in files):
             encoders[row].step(actions[row], float(rewards[row]), observation[row])
             if terminated[row] or truncated[row]:
-                ends = {"terminated": bool(terminated[row]), "truncated": bool(truncated[row])}
-                files[row] = encoders[row].finish(**ends)
+                over = bool(terminated[row])
+                files[row] = encoders[row].finish(terminated=over, truncated=bool(truncated[row]))
         if report is not None:
             report(before + sum(map(len, encoders)))
     return [files[row] for row in range(envs.num_envs)]

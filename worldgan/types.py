@@ -10,7 +10,7 @@ Action i leads from frame i to frame i + 1 and earns reward i.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -49,6 +49,8 @@ class Episode:
 
     frames: uint8 [L + 1, H, W, C].    actions: raw, [L, *ActionSpec.shape].    rewards: float32 [L].
     terminated: the env ended it.    truncated: something else did (time limit, budget).
+    action_known, reward_known: bool [L], False where the label is missing and what stands there means nothing; None
+    if none is missing.    visible: bool [L + 1, H, W], False where frames have no pixels; None if they have all.
     """
 
     frames: NDArray[np.uint8]
@@ -56,6 +58,9 @@ class Episode:
     rewards: NDArray[np.float32]
     terminated: bool
     truncated: bool
+    action_known: NDArray[np.bool_] | None = None
+    reward_known: NDArray[np.bool_] | None = None
+    visible: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -65,11 +70,13 @@ class Episode:
 class Window:
     """A batch of training windows: K context frames and T more; n = K + T - 1 transitions join them.
 
-    frames: uint8 [B, K + T, C, H, W].    actions: float32 [B, n, A], zeros where no action was taken.
-    rewards: float32 [B, n].    terminated: bool [B, n].
+    frames: uint8 [B, K + T, C, H, W].    actions: float32 [B, n, A], zeros where no action was taken or is known.
+    rewards: float32 [B, n], zeros where unknown.    terminated: bool [B, n].
     valid: bool [B, n], False where a transition lies outside the episode: before its start (the first frame is
     repeated as context) or after its end (the last frame is repeated); such transitions are never learnt from.
     context: K.
+    action_known, reward_known: bool [B, n], False where the label is missing; None if none is.
+    visible: bool [B, K + T, 1, H, W], False where frames have no pixels; None if they have all.
     """
 
     frames: Tensor
@@ -78,6 +85,9 @@ class Window:
     terminated: Tensor
     valid: Tensor
     context: int
+    action_known: Tensor | None = None
+    reward_known: Tensor | None = None
+    visible: Tensor | None = None
 
     @property
     def horizon(self) -> int:
@@ -86,9 +96,15 @@ class Window:
 
     def first(self, horizon: int) -> Window:
         """The same windows with only the first ``horizon`` targets."""
-        frames, steps = self.context + horizon, self.context + horizon - 1
-        cut = {f.name: getattr(self, f.name)[:, :steps] for f in fields(self) if f.name not in {"frames", "context"}}
-        return Window(frames=self.frames[:, :frames], context=self.context, **cut)
+        frames = self.context + horizon
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        per_frame = {"frames", "visible"}
+        cut = {
+            name: value[:, : frames if name in per_frame else frames - 1]
+            for name, value in found.items()
+            if value is not None and name != "context"
+        }
+        return replace(self, **cut)
 
 
 @dataclass(frozen=True)

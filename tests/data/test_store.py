@@ -6,7 +6,10 @@ import os
 import shutil
 import stat
 import time
+import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +28,23 @@ SPECS = [
 ]
 
 
+MASKS = ("action_known", "reward_known", "visible")
+
+
 def same(a: Episode, b: Episode) -> bool:
     arrays = all(
         np.array_equal(getattr(a, name), getattr(b, name)) and getattr(a, name).dtype == getattr(b, name).dtype
         for name in ("frames", "actions", "rewards")
     )
-    return arrays and (a.terminated, a.truncated) == (b.terminated, b.truncated)
+    masks = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in MASKS)  # two None are equal too
+    return arrays and masks and (a.terminated, a.truncated) == (b.terminated, b.truncated)
+
+
+def partial(length: int, *names: str, index: int = 1) -> Episode:
+    """An episode with random masks of these names."""
+    rng = np.random.default_rng(length)
+    shapes = dict(zip(MASKS, [(length,), (length,), (length + 1, *SPEC.frame[:2])], strict=True))
+    return replace(make_episode(index, length), **{name: rng.random(shapes[name]) < 0.5 for name in names})
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.id)
@@ -47,6 +61,46 @@ def test_what_was_saved_is_loaded(tmp_path: Path, spec: EnvSpec, length: int) ->
     assert (loaded.indices(), loaded.steps, loaded.length(5)) == ([5], length, length)
 
 
+@pytest.mark.parametrize("names", [(), MASKS[:1], MASKS[1:2], MASKS[2:], MASKS[1:], MASKS])
+@pytest.mark.parametrize("length", [1, 7, 8, 20])
+def test_masks_are_kept(tmp_path: Path, names: tuple[str, ...], length: int) -> None:
+    saved = partial(length, *names)
+    EpisodeStore.create(tmp_path, SPEC, seed=1, policy="p").add(5, saved)
+    loaded = EpisodeStore.open(tmp_path)
+    assert same(loaded.episode(5), saved)
+    assert (saved.visible is None) == (loaded.visible(5, 0, 1) is None)
+    if saved.visible is not None:
+        for start in range(length + 1):
+            assert np.array_equal(loaded.visible(5, start, length + 1), saved.visible[start:])
+
+
+def header(data: bytes) -> dict[str, Any]:
+    return dict(json.loads(data[16 : 16 + int.from_bytes(data[8:12], "little")]))
+
+
+def test_files_without_masks_are_as_they_were_before_there_were_any(store: EpisodeStore) -> None:
+    store.add(60, partial(LENGTHS[0], *MASKS, index=0))
+    plain, masked = (store.file(index).read_bytes() for index in (0, 60))
+    keys = {"length", "frame", "actions", "terminated", "truncated", "frames_per_block", "sizes", "crc32"}
+    assert header(plain).keys() == keys
+    assert header(masked).keys() == keys | {"masks"}
+    count = len(header(plain)["sizes"])
+    assert header(masked)["crc32"][:count] == header(plain)["crc32"]
+    assert plain[-sum(header(plain)["sizes"]) :] in masked
+
+
+@pytest.mark.parametrize("names", ["visible", ["visible", "visible"], ["invisible"], ["action_known"], 3])
+def test_masks_that_do_not_fit_the_header_are_damage(store: EpisodeStore, names: Any) -> None:
+    store.add(60, partial(20, "visible"))
+    data = store.file(60).read_bytes()
+    size = int.from_bytes(data[8:12], "little")
+    text = json.dumps(header(data) | {"masks": names}).encode()
+    prefix = data[:8] + len(text).to_bytes(4, "little") + zlib.crc32(text).to_bytes(4, "little")
+    store.file(60).write_bytes(prefix + text + data[16 + size :])
+    with pytest.raises(WorldganError, match=r"00000060\.ep is damaged"):
+        EpisodeStore.open(store.path)
+
+
 def test_parts_equal_slices_of_the_whole(store: EpisodeStore) -> None:
     whole = store.episode(0).frames
     for start in range(24):
@@ -60,8 +114,11 @@ def test_frames_outside_the_episode_are_refused(store: EpisodeStore, start: int,
         store.frames(0, start, stop)
 
 
-def test_any_damage_is_an_error_and_never_wrong_data(store: EpisodeStore) -> None:
-    file, truth = store.file(4), store.episode(4)
+@pytest.mark.parametrize("masks", [(), MASKS])
+def test_any_damage_is_an_error_and_never_wrong_data(store: EpisodeStore, masks: tuple[str, ...]) -> None:
+    file, truth = store.file(4), partial(15, *masks)
+    file.unlink()
+    EpisodeStore.open(store.path).add(4, truth)
     data = file.read_bytes()
     rng = np.random.default_rng(0)
     cuts = [data[:n] for n in [0, 1, 7, 8, 12, 15, 16, 40, len(data) // 2, len(data) - 1]]
@@ -168,6 +225,9 @@ def test_what_does_not_fit_is_refused(store: EpisodeStore) -> None:
         (50, Episode(good.frames, good.actions / 2, good.rewards, True, False)),
         (50, Episode(good.frames, good.actions, good.rewards * np.float32(np.nan), True, False)),
         (50, Episode(good.frames[:1], good.actions[:0], good.rewards[:0], True, False)),
+        (50, replace(good, action_known=np.ones(5, np.bool_))),
+        (50, replace(good, reward_known=np.ones(4, np.uint8))),
+        (50, replace(good, visible=np.ones((5, 4, 4), np.bool_))),
     ]
     for index, episode in bad:
         with pytest.raises(WorldganError):
@@ -200,8 +260,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(store: EpisodeStore, monkeyp
 
 def test_the_header_is_readable(store: EpisodeStore) -> None:
     data = store.file(0).read_bytes()
-    header = json.loads(data[16 : 16 + int.from_bytes(data[8:12], "little")])
-    assert (header["length"], header["frame"], header["terminated"]) == (23, [4, 5, 3], True)
+    assert [header(data)[key] for key in ("length", "frame", "terminated")] == [23, [4, 5, 3], True]
 
 
 def test_opening_thousands_of_episodes_is_quick(store: EpisodeStore) -> None:

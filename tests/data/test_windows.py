@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import torch
 from data_fakes import LENGTHS, SPEC, make_episode
 
 from worldgan.actions import ActionSpec
+from worldgan.data.labels import STRETCH, Labels
 from worldgan.data.store import EpisodeStore
-from worldgan.data.windows import Split, WindowSampler, cut, episodes, loader, sequences, starts
+from worldgan.data.windows import Split, WindowSampler, cut, episodes, loader, longest, sequences, starts
 from worldgan.errors import WorldganError
 from worldgan.types import EnvSpec, Episode, Window
 
@@ -112,6 +115,125 @@ def test_the_loader_passes_errors_on(store: EpisodeStore) -> None:
     with pytest.raises(WorldganError, match="damaged"):
         next(loader(made))
     assert threading.active_count() == before
+
+
+def known(length: int, index: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Steps 5..24 lack labels."""
+    return (np.arange(length) < 5) | (np.arange(length) >= 25)
+
+
+def seen(index: int, length: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Pixel (0, 0) of odd frames is missing."""
+    mask = np.ones((length + 1, *SPEC.frame[:2]), np.bool_)
+    mask[1::2, 0, 0] = False
+    return mask
+
+
+@pytest.fixture
+def partial(tmp_path: Path) -> EpisodeStore:
+    """Episodes 0 and 1 lack actions and pixels, 2 lacks rewards, 3 nothing."""
+    made = EpisodeStore.create(tmp_path / "partial", SPEC, seed=0, policy="p")
+    for i in range(4):
+        masks = {"action_known": known(40, i), "visible": seen(i, 40)} if i < 2 else {}
+        made.add(i, replace(make_episode(i, 40), **masks, **({"reward_known": known(40, i)} if i == 2 else {})))
+    return made
+
+
+def test_windows_say_what_they_lack(partial: EpisodeStore) -> None:
+    places = [(i, t) for i in range(4) for t in range(40)]
+    window, whole = cut(partial, places, context=3, horizon=4), cut(partial, places[-80:], context=3, horizon=4)
+    assert window.action_known is not None
+    assert window.reward_known is not None
+    assert window.visible is not None
+    for row, (i, t) in enumerate(places):
+        for j in range(6):
+            step = t - 2 + j
+            lacks = 5 <= step < 25
+            assert bool(window.action_known[row, j]) == (not lacks or i >= 2)
+            assert bool(window.reward_known[row, j]) == (not lacks or i != 2)
+            if lacks:
+                assert bool(window.actions[row, j].any()) == (i >= 2)
+                assert bool(window.rewards[row, j]) == (i != 2)
+        shown = window.visible[row, :, 0]
+        clipped = np.clip(np.arange(t - 2, t + 5), 0, 40)
+        assert shown[:, 0, 0].tolist() == [i >= 2 or k % 2 == 0 for k in clipped]
+        assert shown.flatten(1)[:, 1:].all()
+    assert whole.action_known is whole.visible is None  # episodes 2 and 3 lack none
+    short = window.first(2)
+    assert short.action_known is not None
+    assert short.visible is not None
+    assert (short.action_known.shape, short.visible.shape) == ((160, 4), (160, 5, 1, 4, 5))
+
+
+def test_dropping_draws_every_window_that_lacks_nothing_and_no_other(partial: EpisodeStore) -> None:
+    made = WindowSampler(partial, context=3, horizon=4, batch=3000, seed=0, split="all", unlabelled="drop")
+    window = made.batch(0)
+    assert made.complete
+    assert window.action_known is window.reward_known is None
+    found = {(int(e) - 1, int(t)) for e, t in window.frames[:, 2, :2, -1, -1].tolist()}
+    lacking = {(i, t) for i in range(3) for t in range(40) if t + 4 > 5 and t - 2 < 25}
+    assert found == {(i, t) for i in range(4) for t in range(40)} - lacking
+
+
+def test_recovering_draws_all_and_knows_whether_actions_lack(partial: EpisodeStore, store: EpisodeStore) -> None:
+    made = WindowSampler(partial, context=3, horizon=4, batch=3000, seed=0, split="all")
+    assert not made.complete
+    assert len({*map(tuple, made.batch(0).frames[:, 2, :2, -1, -1].tolist())}) == 160
+    assert sampler(store).complete
+    assert not WindowSampler(store, context=3, horizon=4, batch=1, seed=0, labels=0.5).complete
+
+
+def test_hidden_labels_are_a_function_of_seed_episode_and_place(store: EpisodeStore, partial: EpisodeStore) -> None:
+    long = fill(store.path.parent / "long", dict.fromkeys(range(40), 5 * STRETCH))
+    made, again, other = (Labels(long, share=0.3, seed=seed) for seed in (1, 1, 2))
+    rows = [[labels.actions(i) for i in range(40)] for labels in (made, again, other)]
+    kept = np.stack([row for row in rows[0] if row is not None])
+    assert np.array_equal(kept, np.stack(rows[1]))
+    assert not np.array_equal(kept, np.stack(rows[2]))
+    assert np.array_equal(kept, kept[:, ::STRETCH].repeat(STRETCH, 1))
+    assert kept[:, ::STRETCH].mean() == pytest.approx(0.3, abs=0.1)
+    assert np.array_equal(made.rewards(3), kept[3])
+    both = Labels(partial, share=0.5, seed=0).actions(0)
+    assert both is not None
+    assert not both[5:25].any()
+    assert Labels(store).actions(0) is None
+    with pytest.raises(WorldganError, match="share of labels"):
+        Labels(store, share=1.5)
+
+
+def test_hiding_leaves_the_windows_themselves_as_they_are(store: EpisodeStore) -> None:
+    places = [(e, t) for e, length in enumerate(LENGTHS) for t in range(length)]
+    plain = cut(store, places, context=3, horizon=4)
+    hidden = cut(store, places, context=3, horizon=4, labels=Labels(store, share=0.5))
+    assert torch.equal(plain.frames, hidden.frames)
+    assert hidden.action_known is not None
+    assert torch.equal(hidden.actions, plain.actions * hidden.action_known[..., None])
+    assert torch.equal(hidden.rewards, plain.rewards * hidden.action_known)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 200])
+def test_half_of_a_batch_lacks_nothing_where_labels_are_missing(store: EpisodeStore, batch: int) -> None:
+    made = WindowSampler(store, context=3, horizon=4, batch=batch, seed=0, labels=0.3)
+    window = made.batch(0)
+    assert len(window.frames) == batch
+    known = torch.ones_like(window.valid) if window.action_known is None else window.action_known
+    assert known[: batch // 2].all()
+    if batch == 200:
+        assert 0.1 < known[100:].all(1).float().mean() < 0.7
+
+
+def test_evaluation_looks_at_what_is_labelled(partial: EpisodeStore) -> None:
+    window = sequences(partial, context=3, horizon=15, count=50, seed=0, split="all")
+    assert {int(e) - 1 for e in window.frames[:, 2, 0, -1, -1]} == {3}
+    window = sequences(partial, context=3, horizon=12, count=50, seed=0, split="all")
+    assert window.action_known is window.reward_known is None
+    assert {int(e) - 1 for e in window.frames[:, 2, 0, -1, -1]} == {0, 1, 2, 3}
+    one = fill(partial.path.parent / "one", {})
+    one.add(0, replace(make_episode(0, 40), reward_known=known(40, 0)))
+    assert longest(one, "val") == 15
+    assert sequences(one, context=3, horizon=15, count=4, seed=0).reward_known is not None  # of the context
+    with pytest.raises(WorldganError, match=r"at least 16 steps in .* longest has 15 labelled"):
+        sequences(one, context=3, horizon=16, count=4, seed=0)
 
 
 def fill(path: Path, lengths: dict[int, int]) -> EpisodeStore:

@@ -13,7 +13,7 @@ from torch import Tensor
 from worldgan import pixels
 from worldgan.errors import WorldganError
 from worldgan.evaluation.drift import SPAN, Usual, drift, horizons, measure, measure_real, usual
-from worldgan.evaluation.judge import triples
+from worldgan.inverse import triples
 from worldgan.types import Prediction
 
 

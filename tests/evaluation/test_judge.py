@@ -10,20 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes import MOVES, dot_spec, dot_window
+from fakes import dot_spec, dot_window
 
 from worldgan.actions import ActionSpec
 from worldgan.errors import WorldganError
-from worldgan.evaluation.judge import (
-    FEATURES,
-    Judge,
-    blind,
-    load_judge,
-    naming,
-    save_judge,
-    train_judge,
-    triples,
-)
+from worldgan.evaluation.judge import Judge, blind, load_judge, naming, save_judge, train_judge
+from worldgan.inverse import FEATURES
 from worldgan.types import EnvSpec, Window
 
 DISCRETE, MANY = ActionSpec("discrete", (4,)), ActionSpec("multidiscrete", (2, 3))
@@ -113,11 +105,3 @@ def test_any_frames_and_actions(actions: ActionSpec, frame: tuple[int, int, int]
     judge = train_judge(spec, iter([window] * 2), updates=2, seed=0)
     assert judge.opinion(window.frames).shape == (6, actions.size)
     assert judge.score(window.frames, window.actions[:, -1]) <= 1
-
-
-def test_triples_are_each_target_with_the_two_before() -> None:
-    frames = torch.arange(5, dtype=torch.uint8)[None, :, None, None, None]
-    found = triples(frames[:, :2], frames[:, 2:]).flatten(2)
-    assert found.tolist() == [[[0, 1, 2], [1, 2, 3], [2, 3, 4]]]
-    assert triples(frames[:, :1], frames[:, 1:2]).flatten().tolist() == [0, 0, 1]
-    assert len(MOVES) == dot_spec().actions.size

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from tiny import alter, dot_store, tiny
 from torch import Tensor
 
+from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Optimiser, RolloutLearner
@@ -137,6 +139,52 @@ def test_a_finished_run_stays_as_it_is_and_can_be_given_more(family: str, data: 
     assert {name for name, content in files(run).items() if content != before[name]} <= {"state.pt"}
     train(data, tiny(family, "training.steps=3"), tmp_path / "run", resume=True)
     assert run.state()["step"] == run.info().progress["step"] == 3
+
+
+@each
+def test_a_run_without_all_labels_goes_on_as_if_it_had_not_been_stopped(
+    family: str, data: Path, tmp_path: Path
+) -> None:
+    experiment = tiny(family, "training.steps=4", "training.labels=0.5")
+    whole = train(data, experiment, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(data, experiment, tmp_path / "stopped", report=stop_at(0.5))
+    stopped = train(data, experiment, tmp_path / "stopped", resume=True)
+    assert differing(whole, stopped) == []
+    assert "inverse" in whole.state()["learner"]
+    assert whole.state()["learner"]["inverse"]["optimiser"]["steps"] == 4
+    whole.model()  # which the inverse model is no part of
+
+
+def test_with_all_labels_there_is_no_inverse_model(finished: Run) -> None:
+    assert "inverse" not in finished.state()["learner"]
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(data: Path, tmp_path: Path) -> None:
+    run = train(data, tiny("mse", "training.steps=2"), tmp_path / "run")
+    known = {key: value for key, value in run.info().training.items() if key not in {"labels", "unlabelled"}}
+    run.write_info(replace(run.info(), training=known))
+    train(data, tiny("mse", "training.steps=3"), run.path, resume=True)
+    assert run.state()["step"] == 3
+    with pytest.raises(WorldganError, match=r"expected training\.labels 1\.0"):
+        train(data, tiny("mse", "training.steps=3", "training.labels=0.5"), run.path, resume=True)
+
+
+def test_labels_that_are_missing_later_are_recovered_from_then_on(data: Path, tmp_path: Path) -> None:
+    run = train(data, tiny("mse", "training.steps=2"), tmp_path / "run")
+    store = EpisodeStore.open(Path(shutil.copytree(data, tmp_path / "more")))
+    store.add(max(store.indices()) + 1, replace(store.episode(0), action_known=np.zeros(store.length(0), np.bool_)))
+    train(store.path, tiny("mse", "training.steps=4"), run.path, resume=True)
+    assert run.state()["learner"]["inverse"]["optimiser"]["steps"] == 2
+
+
+def test_held_out_episodes_without_labels_are_not_shown(data: Path, tmp_path: Path) -> None:
+    store = EpisodeStore.create(tmp_path / "data", EpisodeStore.open(data).spec, seed=0, policy="random")
+    for index in (0, 1):
+        episode = EpisodeStore.open(data).episode(index)
+        store.add(index, replace(episode, action_known=np.full(len(episode), index == 0)))
+    run = train(store.path, tiny("mse", "training.steps=1"), tmp_path / "run")
+    assert not events(run).Tags()["images"]
 
 
 def test_a_run_stopped_before_its_first_checkpoint_begins_again(data: Path, tmp_path: Path) -> None:
@@ -332,6 +380,9 @@ WRONG = [
     (["training.steps=1", "training.rollout=[1,0]"], r"training\.rollout of a list .* got \(1, 0\)"),
     (["training.steps=1", "training.log_steps=0"], r"training\.log_steps of at least 1, got 0"),
     (["training.steps=1", "training.starts=0"], r"training\.starts of at least 1, got 0"),
+    (["training.steps=1", "training.labels=0"], r"training\.labels of a share above 0 and at most 1, got 0"),
+    (["training.steps=1", "training.labels=1e-9"], r"expected known actions in the train split .* found none"),
+    (["training.steps=1", "training.labels=1e-9", "training.unlabelled=drop"], r"2 \+ 2 frames that lack no label"),
     (["training.steps=1", "training.sample_minutes=-1"], r"training\.sample_minutes of at least 0"),
     (["training.steps=1", "training.rollout=[300]"], r"at least 301 steps for windows of 2 \+ 300 frames"),
     (
@@ -420,15 +471,17 @@ def test_every_field_of_the_training_changes_what_happens(
     other = {
         "steps": ("5", "step"), "minutes": None, "batch": ("6", "weights"), "rollout": ("[2]", "weights"),
         "seed": ("1", "weights"), "checkpoint_minutes": ("0", "save"), "log_steps": ("2", "logged"),
-        "sample_minutes": ("0", "show"), "starts": ("3", "starts"),
+        "sample_minutes": ("0", "show"), "starts": ("3", "starts"), "labels": ("1.0", "weights"),
+        "unlabelled": ("drop", "weights"),
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(TrainingConfig)}
-    base = traces(data, tmp_path / "base", monkeypatch, "training.log_steps=1")
-    assert base["weights"] == traces(data, tmp_path / "again", monkeypatch, "training.log_steps=1")["weights"]
+    usual = ["training.log_steps=1", "training.labels=0.6"]  # with all labels there is nothing to drop
+    base = traces(data, tmp_path / "base", monkeypatch, *usual)
+    assert base["weights"] == traces(data, tmp_path / "again", monkeypatch, *usual)["weights"]
     for name, change in other.items():
         if change is not None:  # minutes have a test of their own
             value, trace = change
-            now = traces(data, tmp_path / name, monkeypatch, "training.log_steps=1", f"training.{name}={value}")
+            now = traces(data, tmp_path / name, monkeypatch, *usual, f"training.{name}={value}")
             assert now[trace] != base[trace], name
 
 

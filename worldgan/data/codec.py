@@ -2,9 +2,11 @@
 
     magic (8 bytes) | header length, header crc32 (uint32 each) | header (JSON) | blocks, end to end
 
-Blocks hold ``BLOCK`` frames each, then come one block of actions and one of rewards. A few frames are read by
-decoding their blocks alone. Blocks of 8 frames at zstd level 1 take 3 % of the raw size of a typical game and
-decode at 12 000 windows of 16 frames a second, against 0.8-2.5 thousand for PNG, HDF5, zarr and npz.
+Blocks hold ``BLOCK`` frames each, then come one block of actions, one of rewards, and those of the masks that the
+header names, a bit for each truth: what is known of actions and of rewards in one block each, what is visible of frames
+in as many as frames. A few frames are read by decoding their blocks alone. Blocks of 8 frames at zstd level 1 take 3 %
+of the raw size of a typical game and decode at 12 000 windows of 16 frames a second, against 0.8-2.5 thousand for PNG,
+HDF5, zarr and npz.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 import struct
 import threading
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +31,7 @@ from worldgan.types import EnvSpec
 
 MAGIC = b"WGANEP1\n"
 BLOCK = 8
+MASKS = ("action_known", "reward_known", "visible")
 _PREFIX = struct.Struct("<8sII")
 _FIRST_READ = 4096  # one read finds the header of any episode up to about 1600 steps
 
@@ -37,6 +41,7 @@ class Header:
     """What is known of an episode without decoding it.
 
     length: L steps.    frame: (H, W, C).    dtype, shape: of one raw action.
+    masks: those of MASKS that the episode has, each with the number of its first block.
     offsets, sizes, crcs: int64 [blocks], where each block starts in the file, its bytes, its crc32.
     """
 
@@ -47,9 +52,15 @@ class Header:
     terminated: bool
     truncated: bool
     block: int
+    masks: Mapping[str, int]
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
     crcs: NDArray[np.int64]
+
+    @property
+    def pictures(self) -> int:
+        """Blocks of frames."""
+        return _blocks_of(self.length + 1, self.block)
 
 
 class Encoder:
@@ -75,14 +86,21 @@ class Encoder:
         self._rewards.append(reward)
         self._frame(frame)
 
-    def finish(self, *, terminated: bool, truncated: bool) -> bytes:
-        """The file. Raises WorldganError for actions outside the space, non-finite rewards or no steps."""
+    def finish(
+        self, *, terminated: bool, truncated: bool, masks: Mapping[str, NDArray[np.bool_] | None] | None = None
+    ) -> bytes:
+        """The file.    masks: those of MASKS that the episode has, as in ``Episode``.
+
+        Raises WorldganError for actions outside the space, non-finite rewards, no steps or a mask of another shape.
+        """
         rewards = np.asarray(self._rewards, "<f4")
         if not len(rewards) or not np.isfinite(rewards).all():
             raise WorldganError(f"expected an episode of finite rewards, got {len(rewards)} steps")
         actions = _checked(self._actions, self._spec.actions)
         frames = [*self._blocks, _compress(np.stack(self._pending))] if self._pending else self._blocks
-        blocks = [*frames, _compress(actions), _compress(rewards)]
+        kept = {name: mask for name, mask in (masks or {}).items() if mask is not None}
+        packed = [block for name, mask in kept.items() for block in self._pack(name, mask)]
+        blocks = [*frames, _compress(actions), _compress(rewards), *packed]
         header = {
             "length": len(rewards),
             "frame": list(self._spec.frame),
@@ -93,8 +111,19 @@ class Encoder:
             "sizes": [len(block) for block in blocks],
             "crc32": [zlib.crc32(block) for block in blocks],
         }
+        if kept:
+            header["masks"] = list(kept)
         text = json.dumps(header).encode()
         return b"".join([_PREFIX.pack(MAGIC, len(text), zlib.crc32(text)), text, *blocks])
+
+    def _pack(self, name: str, mask: NDArray[np.bool_]) -> list[bytes]:
+        """The blocks of a mask."""
+        frames = name == "visible"
+        shape = (len(self) + 1, *self._spec.frame[:2]) if frames else (len(self),)
+        if mask.dtype != np.bool_ or mask.shape != shape:
+            raise WorldganError(f"expected {name} to be bool {list(shape)}, got {mask.dtype} {list(mask.shape)}")
+        bits = np.packbits(mask, axis=-1)
+        return [_compress(bits[i : i + BLOCK]) for i in range(0, len(bits), BLOCK)] if frames else [_compress(bits)]
 
     def _frame(self, frame: NDArray[np.uint8]) -> None:
         if frame.dtype != np.uint8 or frame.shape != self._spec.frame:
@@ -125,29 +154,34 @@ def read_header(path: Path, spec: EnvSpec) -> Header:
 
 def read_frames(path: Path, header: Header, start: int, stop: int) -> NDArray[np.uint8]:
     """Frames start..stop-1 -> uint8 [stop - start, H, W, C], decoding only the blocks that hold them."""
-    first, last = start // header.block, (stop - 1) // header.block
-    raws = _blocks(path, header, first, last)
-    low = first * header.block
-    if first == last:
-        return _array(path, raws[0], low, header)[start - low : stop - low]
-    out = np.empty((stop - start, *header.frame), np.uint8)
-    for raw in raws:
-        frames = _array(path, raw, low, header)
-        begin, end = max(start, low), min(stop, low + len(frames))
-        out[begin - start : end - start] = frames[begin - low : end - low]
-        low += header.block
-    return out
+    return _slice(path, header, start, stop, header.frame, 0)
 
 
 def read_actions(path: Path, header: Header) -> NDArray[Any]:
     """Raw actions [L, *shape]."""
-    index = len(header.sizes) - 2
-    return _vector(path, header, index, header.dtype, (header.length, *header.shape))
+    return _vector(path, header, header.pictures, header.dtype, (header.length, *header.shape))
 
 
 def read_rewards(path: Path, header: Header) -> NDArray[np.float32]:
     """Rewards, float32 [L]."""
-    return _vector(path, header, len(header.sizes) - 1, np.dtype("<f4"), (header.length,))
+    return _vector(path, header, header.pictures + 1, np.dtype("<f4"), (header.length,))
+
+
+def read_known(path: Path, header: Header, name: str) -> NDArray[np.bool_] | None:
+    """The mask "action_known" or "reward_known", bool [L]; None if the episode has none."""
+    if name not in header.masks:
+        return None
+    bits = _vector(path, header, header.masks[name], np.dtype(np.uint8), (-(-header.length // 8),))
+    return np.unpackbits(bits, count=header.length).astype(np.bool_)
+
+
+def read_visible(path: Path, header: Header, start: int, stop: int) -> NDArray[np.bool_] | None:
+    """What is visible of frames start..stop-1, bool [stop - start, H, W]; None if the episode has no such mask."""
+    if "visible" not in header.masks:
+        return None
+    height, width = header.frame[:2]
+    bits = _slice(path, header, start, stop, (height, -(-width // 8)), header.masks["visible"])
+    return np.unpackbits(bits, axis=-1, count=width).astype(np.bool_)
 
 
 def damaged(path: Path, why: str) -> WorldganError:
@@ -188,7 +222,10 @@ def _parse(header: dict[str, Any], start: int, end: int) -> Header:
     sizes, crcs = np.asarray(header["sizes"], np.int64), np.asarray(header["crc32"], np.int64)
     length, block = int(header["length"]), int(header["frames_per_block"])
     # Every count is tied to bytes that the file was found to have, so nothing can ask for absurd memory.
-    if length < 1 or not 1 <= block <= 1024 or len(sizes) != -(-(length + 1) // block) + 2:
+    if length < 1 or not 1 <= block <= 1024:
+        raise ValueError(f"{length} steps, {block} frames per block")
+    masks, blocks = _places(header.get("masks", []), _blocks_of(length + 1, block))
+    if len(sizes) != blocks:
         raise ValueError(f"{len(sizes)} blocks for {length} steps")
     if len(crcs) != len(sizes) or (sizes < 1).any() or (sizes > end).any():
         raise ValueError("block sizes")
@@ -200,10 +237,42 @@ def _parse(header: dict[str, Any], start: int, end: int) -> Header:
         terminated=bool(header["terminated"]),
         truncated=bool(header["truncated"]),
         block=block,
+        masks=masks,
         offsets=start + np.concatenate([[0], np.cumsum(sizes)[:-1]]),
         sizes=sizes,
         crcs=crcs,
     )
+
+
+def _places(masks: list[str], pictures: int) -> tuple[dict[str, int], int]:
+    """Masks of a file with that many blocks of frames -> the first block of each, and the number of all blocks."""
+    places, blocks = dict[str, int](), pictures + 2
+    for name in masks:
+        if name not in MASKS or name in places:
+            raise ValueError(f"mask {name!r}")
+        places[name] = blocks
+        blocks += pictures if name == "visible" else 1
+    return places, blocks
+
+
+def _blocks_of(frames: int, block: int) -> int:
+    return -(-frames // block)
+
+
+def _slice(path: Path, header: Header, start: int, stop: int, shape: tuple[int, ...], base: int) -> NDArray[np.uint8]:
+    """Rows start..stop-1, uint8 [stop - start, *shape], of what block ``base`` and those after it hold per frame."""
+    first, last = start // header.block, (stop - 1) // header.block
+    raws = _blocks(path, header, base + first, base + last)
+    low = first * header.block
+    if first == last:
+        return _array(path, raws[0], low, header, shape)[start - low : stop - low]
+    out = np.empty((stop - start, *shape), np.uint8)
+    for raw in raws:
+        rows = _array(path, raw, low, header, shape)
+        begin, end = max(start, low), min(stop, low + len(rows))
+        out[begin - start : end - start] = rows[begin - low : end - low]
+        low += header.block
+    return out
 
 
 def _blocks(path: Path, header: Header, first: int, last: int) -> list[bytes]:
@@ -230,10 +299,10 @@ def _blocks(path: Path, header: Header, first: int, last: int) -> list[bytes]:
     return blocks
 
 
-def _array(path: Path, raw: bytes, low: int, header: Header) -> NDArray[np.uint8]:
-    """One block of frames, the first of which is frame ``low``."""
-    shape = (min(header.block, header.length + 1 - low), *header.frame)
-    return np.frombuffer(_decompress(path, raw, int(np.prod(shape))), np.uint8).reshape(shape)
+def _array(path: Path, raw: bytes, low: int, header: Header, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """One block, uint8 [rows, *shape], whose first row is of frame ``low``."""
+    whole = (min(header.block, header.length + 1 - low), *shape)
+    return np.frombuffer(_decompress(path, raw, int(np.prod(whole))), np.uint8).reshape(whole)
 
 
 def _vector(path: Path, header: Header, index: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -227,8 +227,8 @@ def _play(envs: Envs, actor: _Actor, shelf: _Shelf, limit: int, report: Report |
         truncated |= ~terminated & np.asarray([len(encoders[row]) >= limit for row in range(envs.num_envs)])
         done = terminated | truncated
         for row in np.flatnonzero(done).tolist():
-            ends = {"terminated": bool(terminated[row]), "truncated": bool(truncated[row])}
-            shelf.put(numbers[row], len(encoders[row]), partial(encoders[row].finish, **ends))
+            finish = partial(encoders[row].finish, terminated=bool(terminated[row]), truncated=bool(truncated[row]))
+            shelf.put(numbers[row], len(encoders[row]), finish)
         if report is not None and turn % 32 == 0:
             playing = sum(len(encoders[row]) for row in np.flatnonzero(~done).tolist())
             report(shelf.progress(playing), f"{shelf.count} episodes")

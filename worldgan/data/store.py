@@ -1,7 +1,7 @@
 """Episodes in a directory: ``dataset.json`` says what they are of, ``episodes/00000000.ep`` holds one each.
 
 Files appear whole or not at all (temporary name, fsync, rename, fsync of the directory), so a killed process
-costs the episode it was writing. Only headers, actions and rewards stay in memory, never frames.
+costs the episode it was writing. Only headers, actions, rewards and what is known of them stay in memory, never frames.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class EpisodeStore:
         self._headers = {i: codec.read_header(self.file(i), spec) for i in sorted(_found(path))}
         self._actions: dict[int, NDArray[Any]] = {}
         self._rewards: dict[int, NDArray[np.float32]] = {}
+        self._known: dict[tuple[str, int], NDArray[np.bool_] | None] = {}
 
     @classmethod
     def create(cls, path: Path, spec: EnvSpec, *, seed: int, policy: str) -> EpisodeStore:
@@ -95,7 +96,8 @@ class EpisodeStore:
         encoder = codec.Encoder(self.spec, episode.frames[0])
         for action, reward, frame in zip(*arrays, strict=True):
             encoder.step(action, float(reward), frame)
-        data = encoder.finish(terminated=episode.terminated, truncated=episode.truncated)
+        masks = {name: getattr(episode, name) for name in codec.MASKS}
+        data = encoder.finish(terminated=episode.terminated, truncated=episode.truncated, masks=masks)
         self.add_encoded(index, data)
 
     def add_encoded(self, index: int, data: bytes) -> None:
@@ -142,10 +144,11 @@ class EpisodeStore:
 
         Raises WorldganError unless 0 <= start < stop <= L + 1, or if the file is damaged.
         """
-        header = self._header(index)
-        if not 0 <= start < stop <= header.length + 1:
-            raise WorldganError(f"expected frames within 0..{header.length + 1}, got {start}..{stop}")
-        return codec.read_frames(self.file(index), header, start, stop)
+        return codec.read_frames(self.file(index), self._within(index, start, stop), start, stop)
+
+    def visible(self, index: int, start: int, stop: int) -> NDArray[np.bool_] | None:
+        """What those frames have pixels of, bool [stop - start, H, W]; None if all. Raises as ``frames``."""
+        return codec.read_visible(self.file(index), self._within(index, start, stop), start, stop)
 
     def actions(self, index: int) -> NDArray[Any]:
         """Raw actions [L, *ActionSpec.shape], read-only, kept in memory. Raises WorldganError if damaged."""
@@ -159,10 +162,38 @@ class EpisodeStore:
             self._rewards[index] = codec.read_rewards(self.file(index), self._header(index))
         return self._rewards[index]
 
+    def action_known(self, index: int) -> NDArray[np.bool_] | None:
+        """Which actions are labelled, bool [L], kept in memory; None if all are. Raises WorldganError if damaged."""
+        return self._mask("action_known", index)
+
+    def reward_known(self, index: int) -> NDArray[np.bool_] | None:
+        """The same of rewards."""
+        return self._mask("reward_known", index)
+
     def episode(self, index: int) -> Episode:
         """The whole episode. Raises WorldganError if damaged."""
-        frames = self.frames(index, 0, self.length(index) + 1)
-        return Episode(frames, self.actions(index), self.rewards(index), self.terminated(index), self.truncated(index))
+        stop = self.length(index) + 1
+        return Episode(
+            frames=self.frames(index, 0, stop),
+            actions=self.actions(index),
+            rewards=self.rewards(index),
+            terminated=self.terminated(index),
+            truncated=self.truncated(index),
+            action_known=self.action_known(index),
+            reward_known=self.reward_known(index),
+            visible=self.visible(index, 0, stop),
+        )
+
+    def _mask(self, name: str, index: int) -> NDArray[np.bool_] | None:
+        if (name, index) not in self._known:
+            self._known[name, index] = codec.read_known(self.file(index), self._header(index), name)
+        return self._known[name, index]
+
+    def _within(self, index: int, start: int, stop: int) -> codec.Header:
+        header = self._header(index)
+        if not 0 <= start < stop <= header.length + 1:
+            raise WorldganError(f"expected frames within 0..{header.length + 1}, got {start}..{stop}")
+        return header
 
     def _header(self, index: int) -> codec.Header:
         if index not in self._headers:

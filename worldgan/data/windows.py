@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import count as counter
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldgan import pixels
+from worldgan.data.labels import Known, Labels
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.seeding import numpy_rng
 from worldgan.types import Window
 
+T = TypeVar("T", bound=np.generic)
 Split = Literal["train", "val", "all"]
+Unlabelled = Literal["recover", "drop"]
 Place = tuple[int, int]  # episode index, and t: the index of the last context frame
 
 
@@ -39,6 +43,8 @@ def episodes(store: EpisodeStore, split: Split) -> list[int]:
 class WindowSampler:
     """Random batches of windows, uniform over the steps of the split's episodes.
 
+    complete: whether none of them lacks an action.    Where labels are missing, the first half of each batch is
+    uniform over the windows that lack none: with a tenth of the labels, rewards were not learnt without that.
     Each window has K context frames, the last of which is frame t, and T targets, at least one of them valid.
     Before the start of its episode the first frame repeats, after the end the last, with zero actions and
     ``valid`` False.
@@ -53,8 +59,15 @@ class WindowSampler:
         batch: int,
         seed: int,
         split: Split = "train",
+        labels: float = 1.0,
+        unlabelled: Unlabelled = "recover",
     ) -> None:
-        """context: K.    horizon: T.    batch: B. Raises WorldganError for less data than one window."""
+        """context: K.    horizon: T.    batch: B.
+
+        labels: share of the labels that are not hidden; see ``Labels``.    unlabelled: "drop" draws only windows that
+        lack no label, "recover" others too, for a learner that can tell what is missing.
+        Raises WorldganError for less data than one window, or fewer labels than that takes.
+        """
         if min(context, horizon, batch) < 1:
             raise WorldganError(f"expected context, horizon and batch >= 1, got {context}, {horizon}, {batch}")
         needed = context + horizon - 1
@@ -64,15 +77,27 @@ class WindowSampler:
                 f"got a data set of {store.steps} at {store.path}: collect more"
             )
         self.store, self.context, self.horizon, self.batch_size = store, context, horizon, batch
-        self._seed, self._split = seed, split
-        self._episodes = episodes(store, split)
-        self._ends = np.cumsum([store.length(i) for i in self._episodes])
+        self._seed, self._split, self.labels = seed, split, Labels(store, share=labels, seed=seed)
+        chosen = episodes(store, split)
+        everywhere = _Places.of(store, chosen)
+        labelled = everywhere.labelled(self.labels, before=context - 1, horizon=horizon)
+        if unlabelled == "drop":
+            self._mixture = [(labelled, batch)]
+        elif labelled.count in {0, everywhere.count}:
+            self._mixture = [(everywhere, batch)]
+        else:
+            self._mixture = [(labelled, batch // 2), (everywhere, batch - batch // 2)]
+        actions = [self.labels.actions(i) for i in chosen]
+        self.complete = unlabelled == "drop" or all(known is None or known.all() for known in actions)
+        if not self._mixture[0][0].count or not any(known is None or known.any() for known in actions):
+            wanted = f"windows of {context} + {horizon} frames that lack no label" if self.complete else "known actions"
+            raise WorldganError(f"expected {wanted} in the {split} split of {store.path}, found none: label more")
 
     def batch(self, number: int) -> Window:
         """Batch ``number``, the same in every process. Raises WorldganError if a file is damaged."""
         rng = numpy_rng(self._seed, "windows", self._split, number)
-        places = _random_places(self._episodes, self._ends, self.batch_size, rng)
-        return cut(self.store, places, context=self.context, horizon=self.horizon)
+        places = [place for where, size in self._mixture for place in where.draw(size, rng)]
+        return cut(self.store, places, context=self.context, horizon=self.horizon, labels=self.labels)
 
 
 def loader(
@@ -97,23 +122,34 @@ def loader(
 def sequences(
     store: EpisodeStore, *, context: int, horizon: int, count: int, seed: int, split: Split = "val"
 ) -> Window:
-    """``count`` fixed windows for evaluation, all of whose targets are valid, without repeats where possible.
+    """``count`` fixed windows for evaluation, all of whose targets are valid and labelled, without repeats where
+    possible.
 
-    The context is valid too, except where no episode of the split is long enough for that as well.
-    Raises WorldganError if no episode has ``horizon`` steps.
+    So is the context, except where no episode of the split is long enough for that as well.
+    Raises WorldganError if no episode has ``horizon`` labelled steps.
     """
-    chosen = episodes(store, split)
-    lengths = np.asarray([store.length(i) for i in chosen])
-    if lengths.max() < horizon:
+    most = longest(store, split)
+    if most < horizon:
         raise WorldganError(
             f"expected an episode of at least {horizon} steps in the {split} split of {store.path}, "
-            f"the longest has {lengths.max()}: collect more, or lower the horizon"
+            f"the longest has {most} labelled ones: collect more, or lower the horizon"
         )
-    first = context - 1 if lengths.max() >= context + horizon - 1 else 0
-    ends = np.cumsum(np.maximum(0, lengths - horizon - first + 1))
+    first = context - 1 if most >= context + horizon - 1 else 0
+    inside = _Places.of(store, episodes(store, split), first=first, last=horizon)
+    places = inside.labelled(Labels(store), before=first, horizon=horizon)
     rng = numpy_rng(seed, "sequences", split, context, horizon)
-    places = [(i, t + first) for i, t in _random_places(chosen, ends, count, rng, repeats=count > ends[-1])]
-    return cut(store, places, context=context, horizon=horizon)
+    return cut(store, places.draw(count, rng, repeats=count > places.count), context=context, horizon=horizon)
+
+
+def longest(store: EpisodeStore, split: Split) -> int:
+    """Steps of the longest stretch of an episode of the split that lacks no label."""
+    labels, found = Labels(store), [0]
+    for index in episodes(store, split):
+        known = labels.whole(index)
+        missing = np.zeros(store.length(index), np.bool_) if known is None else ~known
+        ends = np.flatnonzero(np.pad(missing, 1, constant_values=True))
+        found.append(int(np.diff(ends).max()) - 1)
+    return max(found)
 
 
 def starts(
@@ -122,18 +158,25 @@ def starts(
     """N states for a simulator to start from: uint8 frames [N, K, C, H, W], float32 actions [N, K - 1, A].
 
     count: N.    beginnings: beginnings of episodes (first frame repeated, zero actions), not any position.
+    Unknown actions are zeros.
     """
     chosen, rng = episodes(store, split), numpy_rng(seed, "starts", split, context)
     if beginnings:
         places = [(chosen[i], 0) for i in rng.integers(len(chosen), size=count)]
     else:
-        places = _random_places(chosen, np.cumsum([store.length(i) for i in chosen]), count, rng)
+        places = _Places.of(store, chosen).draw(count, rng)
     window = cut(store, places, context=context, horizon=0)
     return window.frames, window.actions
 
 
-def cut(store: EpisodeStore, places: Sequence[Place], *, context: int, horizon: int) -> Window:
-    """The windows whose last context frame is frame t of episode i, for each (i, t); see WindowSampler."""
+def cut(
+    store: EpisodeStore, places: Sequence[Place], *, context: int, horizon: int, labels: Labels | None = None
+) -> Window:
+    """The windows whose last context frame is frame t of episode i, for each (i, t); see WindowSampler.
+
+    labels: those that are shown, by default all that the store has.
+    """
+    labels = labels or Labels(store)
     size, steps = len(places), context + horizon - 1
     index = np.asarray([t for _, t in places])[:, None] - context + 1 + np.arange(steps)
     lengths = np.asarray([store.length(i) for i, _ in places])[:, None]
@@ -143,39 +186,91 @@ def cut(store: EpisodeStore, places: Sequence[Place], *, context: int, horizon: 
     frames = np.empty((size, steps + 1, *store.spec.frame), np.uint8)
     rewards = np.zeros((size, steps), np.float32)
     actions = np.zeros((size, steps, *store.spec.actions.shape), store.spec.actions.dtype)
+    visible: Known | None = None
     for row, (episode, t) in enumerate(places):
-        _fill(store, episode, t - context + 1, frames[row])
+        first = t - context + 1
+        start, stop = max(first, 0), min(first + steps + 1, store.length(episode) + 1)
+        _spread(store.frames(episode, start, stop), start - first, frames[row])
+        part = store.visible(episode, start, stop)
+        if part is not None:
+            visible = np.ones(frames.shape[:-1], np.bool_) if visible is None else visible
+            _spread(part, start - first, visible[row])
         rewards[row] = store.rewards(episode)[inside[row]]
         actions[row] = store.actions(episode)[inside[row]]
+    taken = _gather([labels.actions(i) for i, _ in places], inside, valid)
+    earned = _gather([labels.rewards(i) for i, _ in places], inside, valid)
+    shown = valid if taken is None else valid & taken
     return Window(
         frames=pixels.to_tensor(frames),
-        actions=torch.from_numpy(store.spec.actions.encode(actions) * valid[..., None]),
-        rewards=torch.from_numpy(rewards * valid),
+        actions=torch.from_numpy(store.spec.actions.encode(actions) * shown[..., None]),
+        rewards=torch.from_numpy(rewards * (valid if earned is None else valid & earned)),
         terminated=torch.from_numpy((index == lengths - 1) & ended),
         valid=torch.from_numpy(valid),
         context=context,
+        action_known=None if taken is None else torch.from_numpy(taken),
+        reward_known=None if earned is None else torch.from_numpy(earned),
+        visible=None if visible is None or visible.all() else torch.from_numpy(visible[:, :, None]),
     )
 
 
-def _fill(store: EpisodeStore, episode: int, first: int, out: NDArray[np.uint8]) -> None:
-    """Frames first, first + 1, ... of an episode into ``out``, the nearest one where there is none."""
-    start, stop = max(first, 0), min(first + len(out), store.length(episode) + 1)
-    begin, end = start - first, stop - first
-    out[begin:end] = store.frames(episode, start, stop)
-    out[:begin], out[end:] = out[begin], out[end - 1]
+def _spread(part: NDArray[T], begin: int, out: NDArray[T]) -> None:
+    """``part`` into ``out`` from row ``begin`` on; before and after it its first and its last row."""
+    end = begin + len(part)
+    out[begin:end] = part
+    out[:begin], out[end:] = part[0], part[-1]
 
 
-def _random_places(
-    chosen: Sequence[int],
-    ends: NDArray[np.int64],
-    count: int,
-    rng: np.random.Generator,
-    *,
-    repeats: bool = True,
-) -> list[Place]:
-    """``count`` draws, uniform over positions; ``ends`` are cumulative numbers of positions per episode."""
-    total = int(ends[-1])
-    draws = rng.integers(total, size=count) if repeats else rng.choice(total, size=count, replace=False)
-    rows = np.searchsorted(ends, draws, side="right")
-    offsets = draws - np.concatenate([[0], ends])[rows]
-    return [(chosen[row], int(t)) for row, t in zip(rows.tolist(), offsets.tolist(), strict=True)]
+def _gather(masks: Sequence[Known | None], index: NDArray[np.int64], valid: Known) -> Known | None:
+    """A mask [L] of each row, or None, at the row's steps ``index`` [B, n] -> [B, n], or None if nothing is missing.
+
+    Outside of the episode, where not ``valid`` [B, n], it is known that nothing happened.
+    """
+    if all(mask is None for mask in masks):
+        return None
+    known = ~valid
+    for row, mask in enumerate(masks):
+        known[row] |= True if mask is None else mask[index[row]]
+    return None if known.all() else known
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where windows may lie: at ``sizes[i]`` positions t of episode ``chosen[i]``, from ``first`` on or ``listed``."""
+
+    chosen: Sequence[int]
+    sizes: NDArray[np.int64]
+    first: int = 0
+    listed: Mapping[int, NDArray[np.int64]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, store: EpisodeStore, chosen: Sequence[int], *, first: int = 0, last: int = 1) -> _Places:
+        """All from frame ``first`` on that are followed by at least ``last`` steps."""
+        lengths = np.asarray([store.length(i) for i in chosen])
+        return cls(chosen, np.maximum(0, lengths - last - first + 1), first)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self.sizes.sum())
+
+    def labelled(self, labels: Labels, *, before: int, horizon: int) -> _Places:
+        """Those without an unlabelled one among the ``before`` transitions before t and the ``horizon`` after it."""
+        sizes, listed = self.sizes.copy(), dict[int, NDArray[np.int64]]()
+        for row, index in enumerate(self.chosen):
+            known = labels.whole(index)
+            if known is not None:
+                t, missing = self.first + np.arange(sizes[row]), np.concatenate([[0], np.cumsum(~known)])
+                inside = missing[np.minimum(t + horizon, len(known))] == missing[np.maximum(t - before, 0)]
+                listed[index] = t[inside]
+                sizes[row] = len(listed[index])
+        return _Places(self.chosen, sizes, self.first, listed)
+
+    def draw(self, count: int, rng: np.random.Generator, *, repeats: bool = True) -> list[Place]:
+        """``count`` draws, uniform over positions."""
+        ends = np.cumsum(self.sizes)
+        total = int(ends[-1])
+        draws = rng.integers(total, size=count) if repeats else rng.choice(total, size=count, replace=False)
+        rows = np.searchsorted(ends, draws, side="right")
+        offsets = draws - np.concatenate([[0], ends])[rows]
+        found = zip((self.chosen[row] for row in rows.tolist()), offsets.tolist(), strict=True)
+        return [(i, int(self.listed[i][n]) if i in self.listed else n + self.first) for i, n in found]

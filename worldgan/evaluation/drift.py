@@ -13,7 +13,7 @@ from torch import Tensor
 from worldgan.errors import WorldganError
 from worldgan.evaluation.frames import gradient_energy
 from worldgan.evaluation.frechet import Gaussian, feature_distance, gaussian
-from worldgan.evaluation.judge import triples
+from worldgan.inverse import triples
 from worldgan.pixels import to_uint8
 from worldgan.progress import Report
 from worldgan.types import WorldModel

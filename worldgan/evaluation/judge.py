@@ -11,55 +11,25 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as dump_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from worldgan.actions import ActionSpec
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
+from worldgan.inverse import InverseModel, dimensions, misnaming
 from worldgan.pixels import to_float
 from worldgan.progress import Report
 from worldgan.types import EnvSpec, Window
 
-SEEN = 3
-"""Frames the judge sees: two before the action and one after. One before would hide a turn, as it shows no heading."""
-
-FEATURES = 32  # D
 RATE, PEAK_AT = 3e-3, 0.2  # learning rate of AdamW, and the share of updates after which it falls
 BATCH = 256
 
 
-class Judge(nn.Module):
-    """Three successive frames, float [B, 3, C, H, W] in [-1, 1], -> what it says of the action between the last two.
-
-    That is logits of each class, or the numbers themselves of a box, [B, A], in the order of ``ActionSpec.encode``.
-    """
-
-    def __init__(self, spec: EnvSpec) -> None:
-        super().__init__()
-        height, width, channels = spec.frame
-        # Small frames keep their resolution: there an object is a pixel.
-        first, second = (1 + (min(height, width) >= size) for size in (32, 16))
-        self.actions = spec.actions
-        self.look = nn.Sequential(
-            nn.Conv2d((2 * SEEN - 1) * channels, 32, 5, first, 2), nn.GroupNorm(4, 32), nn.SiLU(),
-            nn.Conv2d(32, 64, 3, second, 1), nn.GroupNorm(4, 64), nn.SiLU(),
-            nn.Conv2d(64, FEATURES, 3, 1, 1), nn.SiLU(),
-        )  # fmt: skip
-        self.say = nn.Sequential(nn.Linear(2 * FEATURES, 64), nn.SiLU(), nn.Linear(64, spec.actions.size))
-
-    def maps(self, frames: Tensor) -> Tensor:
-        """Features by place, [B, D, h, w]."""
-        changes = frames[:, 1:] - frames[:, :-1]
-        return self.look(torch.cat([frames.flatten(1, 2), changes.flatten(1, 2)], dim=1))  # type: ignore[no-any-return]
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """See the class."""
-        maps = self.maps(frames)
-        return self.say(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1))  # type: ignore[no-any-return]
+class Judge(InverseModel):
+    """An inverse model that is asked about frames of real episodes and of models."""
 
     @torch.no_grad()
     def opinion(self, frames: Tensor) -> Tensor:
@@ -90,11 +60,6 @@ def naming(opinions: Tensor, actions: Tensor, spec: ActionSpec) -> float:
     return float(torch.stack(right).mean())
 
 
-def dimensions(vectors: Tensor, spec: ActionSpec) -> tuple[Tensor, ...]:
-    """Encoded discrete actions [B, A] -> of each dimension its n classes, [B, n]."""
-    return torch.split(vectors, list(spec.sizes), -1)
-
-
 def blind(spec: ActionSpec) -> float:
     """What ``naming`` gives on average for uniformly random actions that cannot be seen."""
     return 0.0 if spec.kind == "box" else sum(1 / n for n in spec.sizes) / len(spec.sizes)
@@ -103,7 +68,8 @@ def blind(spec: ActionSpec) -> float:
 def train_judge(
     spec: EnvSpec, windows: Iterator[Window], *, updates: int, seed: int, report: Report | None = None
 ) -> Judge:
-    """A judge that has learnt from ``updates`` of the windows: real ones, of 2 context frames and 1 target.
+    """A judge that has learnt from ``updates`` of the windows: real ones, of 2 context frames and 1 target, with
+    all labels.
 
     seed: of its first weights.    report: gets the number of updates done.
     """
@@ -113,7 +79,7 @@ def train_judge(
     adam = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _rate(step / updates))
     for step, window in enumerate(islice(windows, updates)):
-        loss = _loss(judge(to_float(window.frames)), window.actions[:, -1], spec.actions)
+        loss = misnaming(judge(to_float(window.frames)), window.actions[:, -1], spec.actions).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
         adam.step()
@@ -122,16 +88,6 @@ def train_judge(
         if report:
             report(step + 1, f"loss {float(loss.detach()):.3g}")
     return judge.requires_grad_(False).eval()
-
-
-def triples(seen: Tensor, after: Tensor) -> Tensor:
-    """Every target with the two frames before it, uint8 [B, T, 3, C, H, W].
-
-    seen: uint8 [B, K, C, H, W], K >= 1; a single one is repeated.    after: the T frames that followed.
-    """
-    before = seen[:, -2:] if seen.shape[1] > 1 else seen.repeat(1, 2, 1, 1, 1)
-    frames = torch.cat([before, after], dim=1)
-    return frames.unfold(1, SEEN, 1).movedim(-1, 2)
 
 
 def save_judge(path: Path, judge: Judge) -> None:
@@ -148,13 +104,6 @@ def load_judge(path: Path, spec: EnvSpec) -> Judge:
         reason = str(error).splitlines()[0]
         raise WorldganError(f"{path} is damaged or of another env ({reason}): delete it to train it again") from None
     return judge.requires_grad_(False).eval()
-
-
-def _loss(opinions: Tensor, actions: Tensor, spec: ActionSpec) -> Tensor:
-    if spec.kind == "box":
-        return F.mse_loss(opinions, actions)
-    pairs = zip(dimensions(opinions, spec), dimensions(actions, spec), strict=True)
-    return torch.stack([F.cross_entropy(said, taken.argmax(-1)) for said, taken in pairs]).mean()
 
 
 def _rate(done: float) -> float:

@@ -141,11 +141,10 @@ class _Row:
 
     def played(self) -> Played:
         """The finished episode."""
-        ends = {"terminated": self._terminated, "truncated": self._truncated}
-        rewards, episode = np.asarray(self._rewards, np.float32), None
+        rewards, episode, ends = np.asarray(self._rewards, np.float32), None, (self._terminated, self._truncated)
         if self._recording:
-            episode = Episode(np.stack(self._frames), np.stack(self._actions), rewards, **ends)
-        return Played(self.number, sum(self._rewards), len(rewards), **ends, episode=episode)
+            episode = Episode(np.stack(self._frames), np.stack(self._actions), rewards, *ends)
+        return Played(self.number, sum(self._rewards), len(rewards), *ends, episode=episode)
 
 
 def _play(rows: Sequence[_Row], agent: Agent, episodes: int, report: Report | None) -> list[Played]:

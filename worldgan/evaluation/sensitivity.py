@@ -10,7 +10,8 @@ from torch import Tensor
 
 from worldgan.actions import ActionSpec
 from worldgan.evaluation.frames import changed_pixels, error_within
-from worldgan.evaluation.judge import Judge, blind, dimensions, triples
+from worldgan.evaluation.judge import Judge, blind
+from worldgan.inverse import dimensions, triples
 from worldgan.pixels import to_uint8
 from worldgan.seeding import numpy_rng, torch_rng
 from worldgan.types import Metrics, Window, WorldModel

@@ -20,9 +20,10 @@ from worldgan.evaluation import drift, known, rollouts, sensitivity
 from worldgan.evaluation.drift import Drift, Usual
 from worldgan.evaluation.frechet import feature_distance
 from worldgan.evaluation.held_out import check_counts, imagine, show
-from worldgan.evaluation.judge import Judge, triples
+from worldgan.evaluation.judge import Judge
 from worldgan.evaluation.rollouts import Curves
 from worldgan.evaluation.spectrum import band_count, power_ratio
+from worldgan.inverse import triples
 from worldgan.pixels import Frames
 from worldgan.progress import Report, part
 from worldgan.rollout import copy_last

@@ -105,6 +105,7 @@ class Adversary:
         """
         if updates < self.config.warmup:
             return {}
+        step = replace(step, target=step.completed(fake.detach()))  # else a hole would tell that a frame is real
         frames, actions = history.frames, history.then(step.action)
         given, pair = (twice(frames), twice(actions)), torch.cat([step.target, fake.detach()])
         features, logits = self.discriminator.inspect(*given, pair)

@@ -217,17 +217,17 @@ class AutoregressiveLosses:
         """Named losses of one transition, and the frame of choices that are nearest to the real one."""
         actions, predictor = history.then(step.action), self.predictor
         seen = predictor.backbone.see(history.frames, actions)
-        target = predictor.backbone.patches(step.target)
-        blind = predictor(seen, nothing(seen))
+        patches, blind = predictor.backbone.patches, predictor(seen, nothing(seen))
+        target = patches(step.completed(patches.inverse(blind.mean().detach())))
         where = self.reveal(blind.spread().detach(), now.generator)
         guess = predictor(seen, nothing(seen, blind.mean().detach()).show(target, where))
-        explained = predictor.backbone.patches.inverse(blind.nearest(target)).detach()
+        explained = patches.inverse(blind.nearest(target)).detach()
         nexts = (step.target, explained)
         outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         return {
             "reconstruction": step.mean(self.surprise(blind, target, torch.zeros_like(where), step.scale)),
             "completion": step.mean(self.surprise(guess, target, where, step.scale)),
-            "outcome": step.mean(outcome),
+            "outcome": step.mean_rewarded(outcome),
         }, explained
 
     def surprise(self, choices: Choices, target: Tensor, shown: Tensor, scale: Tensor) -> Tensor:

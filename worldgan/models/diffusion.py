@@ -187,7 +187,7 @@ class DiffusionLosses:
         return {
             # EDM's weight of a noise level (Karras et al. 2022, table 1), in units that make it 1 in boundless noise.
             "reconstruction": step.error(clean, 1 + (SIGMA_DATA / sigma).square()),
-            "outcome": step.mean(outcome),
+            "outcome": step.mean_rewarded(outcome),
         }, sampled
 
     def noise(self, rows: int, generator: torch.Generator) -> Tensor:

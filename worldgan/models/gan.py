@@ -118,20 +118,29 @@ class Generator(nn.Module):
         code = self.explain(seen, looked, next_frame, lambda error, surprise: error.argmin(1))
         return self.prior.surprise(looked, code)
 
-    def explain(self, seen: Seen, looked: Tensor, target: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def explain(
+        self,
+        seen: Seen,
+        looked: Tensor,
+        target: Tensor,
+        choose: Callable[[Tensor, Tensor], Tensor],
+        visible: Tensor | None = None,
+    ) -> Tensor:
         """The code [B, digits] of the frame [B, C, H, W], digit after digit.
 
         choose: error and surprise of every value, both [B, values] -> the value [B]. The best of all
         ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``.
+        visible: pixels that count, bool [B, 1, H, W]; None for all.
         """
         values = self.prior.values
+        weight = 1 if visible is None else self.backbone.patches(visible.expand_as(target).float())[:, None]
         goal, rows = self.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
         repeated, code = seen.index(rows), self.prior.open(len(target))
         for digit in range(self.prior.digits):
             tries = code[rows]
             tries[:, digit] = torch.arange(values).repeat(len(target))
             frames = self.decode(repeated, tries).unflatten(0, (len(target), values))
-            error = (frames - goal).square().mean((2, 3, 4))
+            error = (weight * (frames - goal)).square().mean((2, 3, 4))
             code[:, digit] = choose(error, -self.prior.logits(looked, code).log_softmax(1))
         return code
 
@@ -159,7 +168,7 @@ class GanLosses:
         actions, generator = history.then(step.action), self.generator
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
-        code = self.explain(seen.detach(), looked.detach(), step.target, now)
+        code = self.explain(seen.detach(), looked.detach(), step, now)
         drawn = generator.prior.draw(looked, torch.rand(code.shape, generator=now.generator))
         known = torch.randint(self.config.digits, code.shape[:1], generator=now.generator)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
@@ -170,7 +179,7 @@ class GanLosses:
             "reconstruction": step.error(explained),
             "prefix": self.config.prefix * step.error(vague),
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
-            "outcome": step.mean(outcome),
+            "outcome": step.mean_rewarded(outcome),
         }
         if isinstance(generator.backbone, Stacked):
             losses["sketch"] = self.sketch_error(generator.backbone, seen, code, step)
@@ -182,19 +191,19 @@ class GanLosses:
         return step.mean((sketch - goal).square().mean((1, 2, 3))) / step.scale
 
     @torch.no_grad()
-    def explain(self, seen: Seen, looked: Tensor, target: Tensor, now: Now) -> Tensor:
-        """The code [B, digits] whose frame is nearest to the true one [B, C, H, W], digit after digit.
+    def explain(self, seen: Seen, looked: Tensor, step: Transition, now: Now) -> Tensor:
+        """The code [B, digits] whose frame is nearest to the true one, digit after digit.
 
         Among values that are about as near, the more probable is taken: else several codes would share every outcome.
         """
-        spread, price = torch.zeros(len(target), 1), self.parsimony(now.updates)
+        spread, price = torch.zeros(len(step.target), 1), self.parsimony(now.updates)
 
         def choose(error: Tensor, surprise: Tensor) -> Tensor:
             nonlocal spread
             spread = torch.maximum(spread, error.amax(1, keepdim=True) - error.amin(1, keepdim=True))
             return self.choose(error + price * spread * surprise, now)
 
-        return self.generator.explain(seen, looked, target, choose)
+        return self.generator.explain(seen, looked, step.target, choose, step.visible)
 
     def parsimony(self, updates: int) -> float:
         """Price of a nat of surprise; none before codes have come to differ, or a single one would win."""

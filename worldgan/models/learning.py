@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 import torch
@@ -56,6 +56,8 @@ class Transition:
     action [B, A] leads to target, float [B, C, H, W], with reward and terminated, [B]; rows that are not valid
     [B] count for nothing.    scale: mean squared change between real frames, the error of copying the last one;
     errors are divided by it, so that weights of losses mean the same in every env.
+    rewarded: rows whose reward is known, [B]; None for all.
+    visible: pixels that the target has, bool [B, 1, H, W]; None for all. The others show what was last seen there.
     """
 
     action: Tensor
@@ -64,31 +66,74 @@ class Transition:
     terminated: Tensor
     valid: Tensor
     scale: Tensor
+    rewarded: Tensor | None = None
+    visible: Tensor | None = None
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of values [B] over the valid rows; zero if none is."""
         weight = self.valid.to(values.dtype)
         return (values * weight).sum() / weight.sum().clamp(min=1)
 
+    def mean_rewarded(self, values: Tensor) -> Tensor:
+        """The same over the valid rows whose reward is known."""
+        return (
+            self.mean(values) if self.rewarded is None else replace(self, valid=self.valid & self.rewarded).mean(values)
+        )
+
+    def shown(self, pixels: Tensor) -> Tensor:
+        """Pixels [B, ..., C, H, W] with zeros where the target has none."""
+        return pixels if self.visible is None else pixels * self.visible
+
+    def completed(self, frame: Tensor) -> Tensor:
+        """The target with the pixels of a frame [B, C, H, W] where it has none."""
+        return self.target if self.visible is None else torch.where(self.visible, self.target, frame)
+
     def error(self, frame: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         """Squared error of predicted frames [B, C, H, W] in units of ``scale``, the mean over the valid rows.
 
+        Where the target has no pixels it is 0, in ``scale`` too.
+
         weight: of each row, [B] or the same for all.
         """
-        return self.mean(weight * (frame - self.target).square().mean((1, 2, 3))) / self.scale
+        return self.mean(weight * self.shown(frame - self.target).square().mean((1, 2, 3))) / self.scale
 
 
 def transitions(window: Window) -> tuple[History, list[Transition]]:
-    """Where a window's rollout starts, and its T steps."""
+    """Where a window's rollout starts, and its T steps. Those whose action is unknown are not valid."""
     frames, k = to_float(window.frames), window.context
-    changes, real = (frames[:, 1:] - frames[:, :-1]).square().mean((2, 3, 4)), window.valid.float()
+    valid = window.valid if window.action_known is None else window.valid & window.action_known
+    differences, real = frames[:, 1:] - frames[:, :-1], valid.float()
+    if window.visible is not None:
+        frames = carried(frames, window.visible, k)
+        differences = differences * (window.visible[:, 1:] & window.visible[:, :-1])
+    changes = differences.square().mean((2, 3, 4))
     scale = ((changes * real).sum() / real.sum().clamp(min=1)).clamp(min=1e-5)
-    labels = (window.actions, window.rewards, window.terminated, window.valid)
-    steps = []
-    for i in range(k - 1, k - 1 + window.horizon):
-        action, reward, terminated, valid = (label[:, i] for label in labels)
-        steps.append(Transition(action, frames[:, i + 1], reward, terminated, valid, scale))
+    at = lambda labels, i: None if labels is None else labels[:, i]  # noqa: E731
+    steps = [
+        Transition(
+            action=window.actions[:, i],
+            target=frames[:, i + 1],
+            reward=window.rewards[:, i],
+            terminated=window.terminated[:, i],
+            valid=valid[:, i],
+            scale=scale,
+            rewarded=at(window.reward_known, i),
+            visible=at(window.visible, i + 1),
+        )
+        for i in range(k - 1, k - 1 + window.horizon)
+    ]
     return History(frames[:, :k], window.actions[:, : k - 1]), steps
+
+
+def carried(frames: Tensor, visible: Tensor, context: int) -> Tensor:
+    """Frames [B, L, C, H, W] after the first ``context``, with what was last seen where they have no pixels.
+
+    visible: bool [B, L, 1, H, W].    Context frames are left as they are, holes and all: so models will be started.
+    """
+    found = list(frames.unbind(1))
+    for i in range(context, len(found)):
+        found[i] = torch.where(visible[:, i], found[i], found[i - 1])
+    return torch.stack(found, 1)
 
 
 def learn_from_rollout(

@@ -75,7 +75,7 @@ def squared_error(networks: Networks, history: History, step: Transition, now: N
     frame = networks.predictor(history.frames, actions)
     nexts = (step.target, frame.detach())
     outcome = networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
-    return {"reconstruction": step.error(frame), "outcome": step.mean(outcome)}, frame
+    return {"reconstruction": step.error(frame), "outcome": step.mean_rewarded(outcome)}, frame
 
 
 def learner(spec: EnvSpec, config: MseConfig, seed: int) -> RolloutLearner:

@@ -169,7 +169,7 @@ class VaeLosses:
         return {
             "reconstruction": step.error(explained),
             "divergence": self.price(now.updates) * step.mean(posterior.divergence(predictor.expect(seen))),
-            "outcome": step.mean(outcome),
+            "outcome": step.mean_rewarded(outcome),
         }, explained
 
     def price(self, updates: int) -> float:

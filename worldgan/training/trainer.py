@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
-from worldgan.data.windows import WindowSampler, episodes, loader, sequences, starts
+from worldgan.data.windows import Unlabelled, WindowSampler, loader, longest, sequences, starts
 from worldgan.errors import WorldganError, unknown
 from worldgan.files import sole_writer
 from worldgan.models import FAMILIES
+from worldgan.models.recover import RecoveringLearner
 from worldgan.pixels import Frames, to_array
 from worldgan.progress import Report
 from worldgan.rollout import copy_last, rollout
@@ -49,6 +51,10 @@ class TrainingConfig:
     rollout: numbers of self-predicted steps T, each for an equal share of the budget.
     checkpoint_minutes, log_steps, sample_minutes: how often to save, to log scalars, to log sample videos.
     starts: simulator start states of either kind kept with the run.
+    labels: share of actions and rewards that are not hidden, for experiments; see ``worldgan.data.labels``.
+    unlabelled: what to do where labels are missing, hidden or never there: "recover" learns from all frames, with
+    actions told by an inverse model and rewards where they are known, half of each batch from windows that lack no
+    label; "drop" draws those alone.
     """
 
     steps: int | None = None
@@ -60,6 +66,8 @@ class TrainingConfig:
     log_steps: int = 50
     sample_minutes: float = 2.0
     starts: int = 64
+    labels: float = 1.0
+    unlabelled: Unlabelled = "recover"
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that training cannot work with."""
@@ -67,6 +75,7 @@ class TrainingConfig:
         self._check("minutes", self.minutes is None or self.minutes > 0, "above 0")
         for name in ("batch", "log_steps", "starts"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
+        self._check("labels", 0 < self.labels <= 1, "a share above 0 and at most 1")
         self._check("rollout", bool(self.rollout) and min(self.rollout) >= 1, "a list of numbers of at least 1")
         for name in ("checkpoint_minutes", "sample_minutes"):
             self._check(name, getattr(self, name) >= 0, "at least 0")
@@ -100,8 +109,13 @@ class Trainer:
         self.step, self.seconds, self.store = 0, 0.0, store
         self.context = learner.world_model().context
         self.pulse, self.setbacks, self.alarm = Pulse(), Setbacks(), Alarm(run)
-        self.checkup = Checkup(store, self.context, self.config.seed)
-        self.sampler()  # too little data is an error before anything is written
+        if not self.sampler().complete:  # too little data is an error before anything is written
+            self.learner = RecoveringLearner(learner, store.spec, self.config.seed)
+
+    @cached_property
+    def checkup(self) -> Checkup:
+        """Of held-out windows, if any has all labels."""
+        return Checkup(self.store, self.context, self.config.seed)
 
     @property
     def done(self) -> float:
@@ -126,6 +140,8 @@ class Trainer:
             horizon=max(self.config.rollout),
             batch=self.config.batch,
             seed=derive(self.config.seed, "data", *again),
+            labels=self.config.labels,
+            unlabelled=self.config.unlabelled,
         )
 
     def fit(self, report: Report) -> None:
@@ -254,7 +270,9 @@ class Trainer:
         """Log rollouts from held-out contexts: error against copying the last frame, by horizon, and a video. Look at
         their health, too.
         """
-        steps = min(SHOWN_STEPS, max(self.store.length(i) for i in episodes(self.store, "val")))
+        steps = min(SHOWN_STEPS, longest(self.store, "val"))
+        if not steps:
+            return  # no held-out transition has all labels
         held_out = sequences(self.store, context=self.context, horizon=steps, count=8, seed=0)
         imagined = rollout(self.learner.world_model(), held_out, torch_rng(self.config.seed, "show", self.step))
         real, still = held_out.frames[:, self.context :], copy_last(held_out).frames
@@ -317,12 +335,13 @@ def _begun(run: Run, asked: RunInfo) -> RunInfo:
     """What a run was begun with. Only its budget may change. Raises WorldganError if anything else differs."""
     info = run.info()
     try:
-        training = from_mapping(TrainingConfig, info.training, where="training.")
-        Experiment(info.family, info.model, training).model_config()
+        begun_with = from_mapping(TrainingConfig, info.training, where="training.")
+        Experiment(info.family, info.model, begun_with).model_config()
     except UnknownKey as error:
         raise run.foreign(error, info.version) from None
     budget = {key: asked.training[key] for key in ("steps", "minutes")}
-    begun, now = (to_mapping(each) for each in (replace(info, training=info.training | budget), asked))
+    training = to_mapping(replace(begun_with, **budget))  # fields it did not have yet, too
+    begun, now = (to_mapping(each) for each in (replace(info, training=training), asked))
     for key in ("spec", "family", "model", "training"):
         if begun[key] != now[key]:
             name, was, got = _difference(key, begun[key], now[key])
