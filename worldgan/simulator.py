@@ -64,8 +64,8 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         """
         if isinstance(model, str | Path):
             saved = _saved(Path(model))
+            model = saved.model()  # first: its message says what is wrong with the folder
             starts = starts or saved.starts(beginnings=beginnings)
-            model = saved.model()
         if starts is None:
             raise WorldganError("expected states to start from beside a model that is not a run's folder, got none")
         if horizon < 1 or num_envs < 1:
