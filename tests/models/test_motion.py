@@ -56,7 +56,7 @@ def predictor(*settings: str) -> Any:
 
 def test_still_pixels_can_stay_exactly_as_they_are_even_at_half_precision() -> None:
     model, window = predictor(), dot_window(4, 2, horizon=1)
-    for weight in (model.backbone.out.weight, model.masks.weight):
+    for weight in (model.backbone.canvas.out.weight, model.masks.weight):
         torch.nn.init.zeros_(weight)
     with torch.no_grad():  # the first of the masks beyond the painter's is that of the last frame
         model.masks.bias.copy_(torch.cat([torch.full((1,), 1e9), torch.full((8,), -1e9)]))

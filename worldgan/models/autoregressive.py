@@ -18,6 +18,7 @@ from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
 from worldgan.models.blocks import compute_dtype
+from worldgan.models.canvas import over
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -156,8 +157,8 @@ class PatchPredictor(nn.Module):
     def __init__(self, spec: EnvSpec, config: BackboneConfig, choices: int, rounds: int) -> None:
         super().__init__()
         self.backbone = backbone(spec, config)
-        self.choices, self.rounds, self.channels = choices, rounds, spec.frame[2]
-        pixels = self.channels * self.backbone.cell
+        self.choices, self.rounds = choices, rounds
+        pixels = spec.frame[2] * self.backbone.cell
         self.stem = nn.Conv2d(pixels + 1, config.width, 1, bias=False)
         self.around = nn.Conv2d(config.width, config.width, 2 * REACH + 1, padding=REACH, groups=config.width)
         self.split = nn.Conv2d(config.width, choices * config.width, 1)
@@ -176,9 +177,8 @@ class PatchPredictor(nn.Module):
         return Choices(torch.stack(patches, dim=1), self.odds(active).float())
 
     def paint(self, seen: Seen, hidden: Tensor) -> Tensor:
-        """Hidden [B, width, h, w] -> patches [B, C p p, h, w], float32; see ``Backbone.decode``."""
-        painted, mask = self.backbone.paint(hidden)
-        return torch.lerp(seen.last, painted, mask.sigmoid().repeat(1, self.channels, 1, 1))
+        """Hidden [B, width, h, w] -> patches [B, C p p, h, w], float32."""
+        return over(seen.last, *self.backbone.paint(hidden))
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W].

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
 from worldgan.models.blocks import AxisMixer, Block, Patches, UNet, compute_dtype
+from worldgan.models.canvas import Canvas
 from worldgan.types import EnvSpec
 
 Kind = Literal["unet", "stacked", "dcgan"]
@@ -66,11 +66,7 @@ class Seen:
 
 
 class Backbone(nn.Module):
-    """History and a chance vector -> next frame.
-
-    The frame is painted over the present one through a mask (as in the masked compositing of Finn et al. 2016), so
-    that still pixels stay exactly still and a moved object has its own colour whatever was there before.
-    """
+    """History and a chance vector -> next frame, painted over the present one. Implements ``Painter``."""
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig) -> None:
         super().__init__()
@@ -86,12 +82,11 @@ class Backbone(nn.Module):
         self.trunk = UNet(w, w, levels=2 if min(self.patches.grid) >= 16 else 1)
         self.mix = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, w))
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
-        self.out = nn.Conv2d(w, pixels + self.cell, 3, padding=1, bias=False)
-        nn.init.normal_(self.out.weight, std=1e-2)
+        self.canvas = Canvas(w, self.channels, self.cell, kernel=3)
 
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
-        dtype = compute_dtype(self.out.weight)
+        dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
         return Seen(self.trunk(self.survey(patches), condition), condition, self.patches(frames[:, -1]))
@@ -106,12 +101,8 @@ class Backbone(nn.Module):
 
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
-        painted, mask = self.out(hidden).float().split([self.channels * self.cell, self.cell], dim=1)
-        # Softsign never saturates: where most pixels are still, a plain sigmoid closes for good before objects are
-        # learnt.
-        return painted, 6 * F.softsign(mask)
+        return self.canvas.paint(hidden)
 
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
-        painted, mask = self.paint(self.hidden(seen, chance))
-        return torch.lerp(seen.last, painted, mask.sigmoid().repeat(1, self.channels, 1, 1))
+        return self.canvas(self.hidden(seen, chance), seen.last)

@@ -45,6 +45,13 @@ def compute_dtype(parameter: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else parameter.dtype
 
 
+def grouped(channels: int) -> nn.GroupNorm:
+    """Normalises groups of 16 channels. Raises WorldganError if they do not divide into such."""
+    if channels < 16 or channels % 16:
+        raise WorldganError(f"expected widths that are multiples of 16, got {channels}")
+    return nn.GroupNorm(channels // 16, channels, affine=False)
+
+
 class Block(nn.Module):
     """Residual block: GroupNorm scaled and shifted by a condition (FiLM, Perez et al. 2018), two convolutions.
 
@@ -53,9 +60,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, condition: int) -> None:
         super().__init__()
-        if channels < 16 or channels % 16:
-            raise WorldganError(f"expected widths that are multiples of 16, got {channels}")
-        self.norm = nn.GroupNorm(channels // 16, channels, affine=False)
+        self.norm = grouped(channels)
         self.film = nn.Linear(condition, 2 * channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
@@ -76,7 +81,7 @@ class AxisMixer(nn.Module):
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(channels // 16, channels, affine=False)
+        self.norm = grouped(channels)
         self.enter, self.leave = nn.Conv2d(channels, 2 * channels, 1), nn.Conv2d(2 * channels, channels, 1)
         self.along_h, self.along_w = (nn.Parameter(torch.randn(side, side) / (3 * side) ** 0.5) for side in grid)
 
