@@ -18,7 +18,7 @@ PACKAGE = Path(worldgan.__file__).parent
 FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
-        "rollout", "configs", "version", "arrays", "inverse",
+        "rollout", "configs", "version", "arrays", "inverse", "controls",
     },
     {"data", "envs"},
     {"models"},

@@ -84,7 +84,7 @@ def test_it_plays_offline(page: Page, asked: list[str]) -> None:
     page.keyboard.press("r")
     assert number(page, "steps") == 0
     first = picture(page)
-    page.keyboard.down("3")
+    page.keyboard.down("ArrowRight")
     page.select_option("#speed", "0")
     page.keyboard.press("p")
     wait_for_steps(page, 2)

@@ -12,8 +12,8 @@ import torch
 from fakes import PerfectModel, dot_spec, draw
 from torch import Tensor
 
+from worldgan.controls import controls
 from worldgan.pixels import to_float
-from worldgan.play.controls import controls
 from worldgan.play.real import RealEnv
 from worldgan.play.server import Club, Limits, bind, server
 from worldgan.play.session import Session, World

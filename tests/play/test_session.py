@@ -14,9 +14,9 @@ from PIL import Image
 from play_fakes import session
 
 from worldgan import envs
+from worldgan.controls import controls
 from worldgan.errors import WorldganError
 from worldgan.play import replies
-from worldgan.play.controls import controls
 from worldgan.play.real import RealEnv
 from worldgan.play.session import AHEAD, KEPT, PAST, Moment, Session, World
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from worldgan.controls import controls
+from worldgan.envs import action_names
 from worldgan.evaluation.page import STYLE
-from worldgan.export.controls import controls
 from worldgan.export.npm import runtime
 from worldgan.export.product import Product
 from worldgan.files import atomic_write
@@ -38,7 +39,7 @@ def save(product: Product, out: Path) -> Path:
 def game(card: Card, starts: int) -> dict[str, Any]:
     """All that the page has to know. palette: RGB of each channel of a frame; starts: how many ``starts.bin`` holds."""
     spec, channels = card.spec, card.spec.frame[2]
-    offered = controls(spec.actions)
+    offered = controls(spec.actions, action_names(spec.id))
     vectors = spec.actions.encode(np.asarray([choice.action for choice in offered.choices], spec.actions.dtype))
     return {
         "id": spec.id,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from worldgan import envs
 from worldgan.agents import check_match
+from worldgan.controls import Controls, controls
 from worldgan.errors import WorldganError, extra
-from worldgan.play.controls import Controls, controls
 from worldgan.play.real import RealEnv, open_env
 from worldgan.play.session import Session, World
 from worldgan.training.checkpoint import Run

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldgan.agents import SEARCHES, Planner, PlannerConfig, planner, searches
+from worldgan.controls import Controls
 from worldgan.errors import WorldganError, unknown
 from worldgan.pixels import Frames, to_array, to_tensor, to_uint8
-from worldgan.play.controls import Controls
 from worldgan.play.messages import Start
 from worldgan.play.real import RealEnv, View
 from worldgan.seeding import derive, torch_rng

@@ -9,7 +9,7 @@ import pytest
 
 from worldgan import envs
 from worldgan.actions import ActionSpec
-from worldgan.play.controls import MOST, Controls, controls
+from worldgan.controls import MOST, Controls, controls
 
 ATARI = ("noop", "fire", "up", "right", "left", "down", "up right", "up left", "up right fire")
 SPACES = {
