@@ -170,7 +170,7 @@ def test_stage_one_has_its_own_error_which_falls() -> None:
     one, two = made.networks.predictor.backbone, made.networks.predictor.backbone.fine
     assert one.canvas.out.weight.grad.any()
     assert two.stem.weight.grad.any()
-    assert all(weight.grad is None for part in (two.head, two.out, one.read) for weight in part.parameters())
+    assert all(weight.grad is None for part in (two.head, two.canvas, one.read) for weight in part.parameters())
     found = [made.update(window)["sketch"] for _ in range(40)]
     assert found[-1] < 0.2 * float(loss.detach())
 

@@ -82,14 +82,16 @@ class Backbone(nn.Module):
         self.trunk = UNet(w, w, levels=2 if min(self.patches.grid) >= 16 else 1)
         self.mix = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, w))
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
-        self.canvas = Canvas(w, self.channels, self.cell, kernel=3)
+        self.canvas = Canvas(w, self.channels, self.cell, self.patches.grid, kernel=3)
 
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
-        return Seen(self.trunk(self.survey(patches), condition), condition, self.patches(frames[:, -1]))
+        last = self.patches(frames[:, -1])
+        self.canvas.watch(last)
+        return Seen(self.trunk(self.survey(patches), condition), condition, last)
 
     def hidden(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> what the head makes of it, [B, width, h, w]."""

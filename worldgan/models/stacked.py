@@ -26,12 +26,16 @@ class Stacked(nn.Module):
         self.patches, self.cell = self.fine.patches, self.fine.cell
         pixels = self.fine.channels * self.cell
         self.block = Block(w, w)
-        self.canvas = Canvas(w, self.fine.channels, self.cell, kernel=1)
+        self.canvas = Canvas(
+            w, self.fine.channels, self.cell, (self.patches.grid[0] // 2, self.patches.grid[1] // 2), kernel=1
+        )
         self.read = Up(pixels, w)
 
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """See ``Painter``."""
-        return self.fine.see(frames, actions)
+        seen = self.fine.see(frames, actions)
+        self.canvas.watch(self.halved(seen.last))
+        return seen
 
     def sketch(self, seen: Seen, chance: Tensor) -> Tensor:
         """Stage one: chance [B, width] -> next frame at half the resolution in patches [B, C p p, h / 2, w / 2]."""

@@ -107,6 +107,7 @@ class LatentPredictor(nn.Module):
         self.backbone = backbone(spec, config)
         self.chances = even(latents)
         self.latents = nn.Linear(latents, width)
+        nn.init.normal_(self.latents.weight)  # heard from the start: what is not listened to learns to tell nothing
         self.look = nn.Conv2d(width, width, 3, padding=1)
         self.prior = GaussianHead(width, width, latents)
         self.encoder = TransitionEncoder(spec.frame, config.context, spec.actions.size, narrow)
