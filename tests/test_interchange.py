@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from films import film
 from hub_stub import Hub
+from pages import blocks, perform
 
-from worldgan import cli
 from worldgan.data.store import EpisodeStore
 from worldgan.training.checkpoint import Run
 
 pytest.importorskip("minari", reason="the extra is not installed")
 pytest.importorskip("huggingface_hub", reason="the extra is not installed")
 
-PAGE = Path(__file__).parents[1] / "docs" / "interchange.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+PAGE = "interchange.md"
 
 
 def episodes(store: EpisodeStore) -> list[bytes]:
@@ -38,16 +35,9 @@ def test_the_page(
     Path("recordings").mkdir()
     for name in ("morning", "evening"):
         film(Path("recordings", f"{name}.webm"), 4)
-    for language, text in BLOCKS:
-        if language == "csv":
-            Path("recordings/moves.csv").write_text(text)
-    assert {language for language, _ in BLOCKS} == {"sh", "csv", "python"}
-    for language, text in BLOCKS:
-        if language == "sh":
-            for line in text.splitlines():
-                assert cli.main(shlex.split(line)[1:]) == 0, line
-        elif language == "python":
-            exec(text, {})
+    [table] = [text for language, text in blocks(PAGE) if language == "csv"]
+    Path("recordings/moves.csv").write_text(table)
+    perform(PAGE)
     again, before = (EpisodeStore.open(tmp_path / "data" / name) for name in ("paddle-again", "paddle"))
     assert episodes(again) == episodes(before)
     assert again.spec == before.spec
