@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,3 +53,10 @@ def shell(text: str) -> None:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "worldgan", line
         assert cli.main(arguments) == 0, line
+
+
+def forget_modules(folder: Path) -> None:
+    """As if what was imported from a folder had never been."""
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None) or "").startswith(f"{folder}/"):
+            del sys.modules[name]

@@ -245,11 +245,12 @@ def test_the_command_says_what_it_wants(paddle_run: Run, capsys: Any) -> None:
 @pytest.mark.parametrize(
     "actions", [ActionSpec("multidiscrete", (3, 2)), ActionSpec("box", (2,), (-1.0, 0.0), (1.0, 4.0))]
 )
-def test_every_space_has_choices_and_one_that_does_nothing(made: product.Product, actions: ActionSpec) -> None:
+def test_every_space_has_choices(made: product.Product, actions: ActionSpec) -> None:
     game = web.game(replace(made.card, spec=EnvSpec("any", (8, 8, 4), actions)), 1)
     vectors = [tuple(choice["vector"]) for choice in game["choices"]]
     assert len({*vectors}) == len(vectors)
-    assert game["choices"][game["idle"]]["press"] == ()
+    idle = game["idle"]  # every combination of discrete actions does something, the middle of a box nothing
+    assert idle is None if actions.kind == "multidiscrete" else game["choices"][idle]["press"] == ()
     assert len(game["palette"]) == 4
 
 

@@ -6,11 +6,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import gymnasium as gym
 import pytest
-from pages import DOCS, perform
+from pages import DOCS, forget_modules, perform
 from tiny import settings
 
 from worldgan.agents import PLANNERS, SEARCHES
@@ -27,15 +26,15 @@ SMALL = " ".join(settings("gan"))
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty folder, and what pages register is forgotten."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr("worldgan.training.trainer.SHOWN_STEPS", 3)
-    with patch.dict(sys.modules):
-        before = [dict(registry) for registry in REGISTRIES]
-        yield
-        for registry, entries in zip(REGISTRIES, before, strict=True):
-            registry.clear()
-            registry.update(entries)
+    before = [dict(registry) for registry in REGISTRIES]
+    yield
+    forget_modules(tmp_path)
+    for registry, entries in zip(REGISTRIES, before, strict=True):
+        registry.clear()
+        registry.update(entries)
 
 
 def test_every_page_is_done_here() -> None:

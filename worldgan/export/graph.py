@@ -28,11 +28,12 @@ class StepGraph(nn.Module):
     def __init__(self, family: str, spec: EnvSpec, context: int, networks: Networks) -> None:
         """Raises WorldganError for a predictor that is no ``NoisePredictor``."""
         super().__init__()
-        self.networks = networks.eval()
+        self.networks = networks
         if not isinstance(networks.predictor, NoisePredictor):
             raise WorldganError(f"family {family} cannot be exported: its samples are no function of given noise")
         self.predictor: NoisePredictor = networks.predictor
         self.card = Card(family, spec, context, networks.predictor.chances, worldgan.__version__)
+        self.eval()  # all of it: torch's exporter puts everything back to the mode of the whole
 
     def forward(self, frames: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See ``Session.step``."""
