@@ -27,7 +27,7 @@ SMALL = " ".join(settings("gan"))
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty folder, and what pages register is forgotten."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr("worldgan.training.trainer.SHOWN_STEPS", 3)
     with patch.dict(sys.modules):
