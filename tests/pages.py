@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import sys
@@ -41,6 +42,7 @@ def perform(page: str, budgets: Mapping[str, str] | None = None) -> dict[str, An
             shell(text)
         elif file := re.match(r"# (\w+\.py)\n", text) if language == "python" else None:
             Path(file[1]).write_text(text)
+            importlib.invalidate_caches()
         elif language == "python":
             exec(compile(text, page, "exec", dont_inherit=True), names)
     assert not unused, f"{page} has no {unused}"

@@ -15,7 +15,7 @@ from worldgan.training.checkpoint import Run
 BUDGETS = {
     "--steps 10000": "--steps 1500",
     "--minutes 20": f"--steps 2 --set {' '.join(settings('gan'))}",
-    "--horizon 15": "--horizon 12 --windows 2 --samples 1",
+    "--horizon 15": "--horizon 2 --windows 2 --samples 1",
     "--horizon 8": "--horizon 2 --candidates 2 --episodes 1 --max-steps 3",
 }
 
