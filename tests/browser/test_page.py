@@ -5,7 +5,6 @@ Chromium is the system's; ``make test-browser`` installs it where it is missing.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 import torch
 from agent_fakes import DotEnv
 from play_fakes import running, session
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from worldgan import envs
 from worldgan.config import to_mapping
@@ -40,16 +39,6 @@ def club() -> Club:
 def address(club: Club) -> Iterator[str]:
     with running(club) as port:
         yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "expected Chromium: run make test-browser, which installs it"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -10,9 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-
-pytest.importorskip("playwright", reason="needs the browser package playwright, which the other tests do not")
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 
 from worldgan.export import product, web
 from worldgan.training.checkpoint import Run
@@ -41,25 +38,20 @@ def asked() -> list[str]:
 
 
 @pytest.fixture
-def page(site: str, asked: list[str]) -> Iterator[Page]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("needs chromium on the path: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 375, "height": 740})
+def page(browser: Browser, site: str, asked: list[str]) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 375, "height": 740})
 
-        def note(request: Request) -> None:
-            if not request.url.startswith((site, "data:", "blob:")):
-                asked.append(request.url)
+    def note(request: Request) -> None:
+        if not request.url.startswith((site, "data:", "blob:")):
+            asked.append(request.url)
 
-        page.on("request", note)
-        page.on("pageerror", lambda error: asked.append(str(error)))
-        page.on("console", lambda message: asked.append(message.text) if message.type == "error" else None)
-        page.route(lambda url: not url.startswith(site), lambda route: route.abort())
-        page.goto(site)
-        yield page
-        browser.close()
+    page.on("request", note)
+    page.on("pageerror", lambda error: asked.append(str(error)))
+    page.on("console", lambda message: asked.append(message.text) if message.type == "error" else None)
+    page.route(lambda url: not url.startswith(site), lambda route: route.abort())
+    page.goto(site)
+    yield page
+    page.close()
 
 
 def picture(page: Page) -> str:
