@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 import yaml
 
-from worldgan import cli, cli_data
+from worldgan import cli
 from worldgan.agents import PlannerConfig
+from worldgan.cli.datasets import JOBS
 from worldgan.config import to_mapping
 from worldgan.models import FAMILIES
 from worldgan.models.adversary import AdversaryConfig
@@ -52,18 +53,12 @@ METAVARS = {Path: "PATH", str: "TEXT", int: "INT", float: "NUMBER"}
 
 def verbs() -> dict[str, Verb]:
     """What is typed after `worldgan` -> the function that does it; those of `data` after it."""
-    jobs = [value for value in vars(cli_data).values() if inspect.isfunction(value) and is_public(value)]
     found: dict[str, Verb] = {}
     for name, verb in cli.VERBS.items():
         found[name] = verb
         if verb is cli.data:
-            found |= {f"data {job.__name__.replace('_', '-')}": job for job in jobs}
+            found |= {f"data {name}": job for name, job in JOBS.items()}
     return found
-
-
-def is_public(function: Verb) -> bool:
-    """Whether a job of `cli_data`, not its helper or what it imports."""
-    return function.__module__ == cli_data.__name__ and not function.__name__.startswith("_")
 
 
 def described(verb: Verb) -> tuple[str, dict[str, str]]:

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from worldgan import cli, compare
+from worldgan.cli.modelling import of_family
+from worldgan.errors import WorldganError
 from worldgan.evaluation import yardstick
 from worldgan.evaluation.figures import Panel, chart
 from worldgan.training.checkpoint import Run
@@ -104,7 +106,7 @@ def test_what_was_measured_survives_a_family_that_fails(
 
     def train(data: Path, experiment: Any, out: Path, **options: Any) -> Run:
         if experiment.family == "mse":
-            raise cli.WorldganError("training diverged")
+            raise WorldganError("training diverged")
         return trained(data, experiment, out, **options)
 
     monkeypatch.setattr(compare, "train", train)
@@ -163,5 +165,5 @@ def test_only_a_folder_of_this_comparison_is_written_to(paddle_data: Path, capsy
 
 def test_settings_are_for_all_families_or_for_one() -> None:
     given = ["training.batch=4", "gan.model.digits=2", "mse.model.average=0.5"]
-    assert cli._of_family("gan", ("gan", "mse"), given) == ["training.batch=4", "model.digits=2"]
-    assert cli._of_family("mse", ("gan", "mse"), given) == ["training.batch=4", "model.average=0.5"]
+    assert of_family("gan", ("gan", "mse"), given) == ["training.batch=4", "model.digits=2"]
+    assert of_family("mse", ("gan", "mse"), given) == ["training.batch=4", "model.average=0.5"]

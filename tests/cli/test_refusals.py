@@ -1,65 +1,21 @@
-"""What a user types either works or is answered in one line that says what to do; nothing is ever overwritten."""
+"""What cannot be done is answered in one line that says what to do; nothing is ever overwritten."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gymnasium as gym
-import numpy as np
 import pytest
+from command_lines import PADDLE, Refused, plan_line, train_line
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from PIL import Image
-from tiny import alter, dot_store, settings
+from tiny import alter, dot_store
 
-from worldgan import cli
 from worldgan.data.store import EpisodeStore
 from worldgan.training.checkpoint import Run
-
-PADDLE = "worldgan/Paddle-v0"
-Refused = Callable[..., str]
-
-
-def contents(folder: Path) -> dict[str, str]:
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test works in its own empty folder, and does not wait for the disk."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
-    monkeypatch.setattr("worldgan.training.trainer.SHOWN_STEPS", 3)
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
-    """Run a command that has to fail -> its one line."""
-
-    def run(*arguments: object) -> str:
-        before = contents(tmp_path)
-        assert cli.main([str(argument) for argument in arguments]) == 2
-        out, line = capsys.readouterr()
-        assert out == ""
-        assert line.startswith("worldgan: ")
-        assert line.endswith("\n")
-        assert line.count("\n") == 1
-        assert "Traceback" not in line
-        assert len(line) < 600
-        assert contents(tmp_path) == before
-        return line
-
-    return run
 
 
 class Blind(gym.Env[Any, Any]):
@@ -67,27 +23,6 @@ class Blind(gym.Env[Any, Any]):
 
     metadata = {"render_modes": []}
     observation_space, action_space = spaces.Box(-1, 1, (3,)), spaces.Discrete(2)
-
-
-@pytest.fixture
-def dots(tmp_path: Path) -> Path:
-    """A data set that no Paddle model fits."""
-    return dot_store(tmp_path / "dots")
-
-
-@pytest.fixture
-def paddle(paddle_run: Run, tmp_path: Path) -> Path:
-    """A run of one's own to harm."""
-    return shutil.copytree(paddle_run.path, tmp_path / "gan")
-
-
-def train_line(data: Path, out: Path | str = "run", *more: str) -> list[object]:
-    """As ``tiny.tiny`` trains."""
-    return ["train", "--data", data, "--out", out, "--set", *settings("gan"), *more]
-
-
-def plan_line(model: Path | str, env: str = PADDLE, *more: str) -> list[object]:
-    return ["plan", "--model", model, "--env", env, "--out", "plan", *more]
 
 
 @pytest.mark.parametrize("verb", ["doctor", "collect", "plan"])
@@ -286,31 +221,6 @@ def test_a_place_that_cannot_be_written(paddle_data: Path, refused: Refused) -> 
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["trian"],
-        ["train"],
-        ["train", "--data", "x", "--out", "y", "--steps", "many"],
-        ["plan", "--planner", "dreams"],
-    ],
-)
-def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 2
-    assert "Traceback" not in "".join(capsys.readouterr())
-
-
-@pytest.mark.parametrize("verb", ["", *cli.VERBS, "data to-minari", "data from-minari", "data from-video"])
-def test_help_is_there_for_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main([*verb.split(), "--help"])
-    assert caught.value.code in {0, None}
-    assert "usage: worldgan" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
     ("line", "word"),
     [
         (["data", "to-minari", "none", "--id", "a-v0"], "expected a data set at none"),
@@ -336,106 +246,3 @@ def test_an_extra_that_is_missing_is_named(
     assert "pip install 'worldgan[minari]'" in refused("data", "from-minari", "a-v0", "--out", "data")
     assert "pip install 'worldgan[hub]'" in refused("push", paddle, "me/none")
     assert "pip install 'worldgan[hub]'" in refused("pull", "me/none", "out")
-
-
-def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("worldgan.envs.diagnose", interrupted)
-    assert cli.main(["doctor", "--env", PADDLE]) == 130
-    line = capsys.readouterr().err
-    assert "--resume" in line
-    assert line.count("\n") == 1
-
-
-def test_a_process_of_its_own_says_one_line_too(tmp_path: Path) -> None:
-    code = "import sys; from worldgan.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "plan", "--model", "none", "--env", PADDLE, "--out", "plan"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "worldgan: expected a run at none, found no run.json: train one first\n"
-
-
-def settings_seen(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
-    """The experiment that a train command asks for."""
-    seen: list[Any] = []
-    monkeypatch.setattr(
-        "worldgan.training.trainer.train", lambda data, experiment, out, **options: seen.append(experiment)
-    )
-    assert cli.main(["train", "--data", "d", "--out", "o", *arguments]) == 0
-    return seen[0]
-
-
-def test_settings_may_follow_one_flag_or_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = settings_seen(monkeypatch, "--set", "model.digits=3", "training.batch=7", "training.rollout=[1, 2]")
-    many = settings_seen(
-        monkeypatch, "--set", "model.digits=3", "--set", "training.batch=7", "--set", "training.rollout=[1, 2]"
-    )
-    assert one == many
-    assert (one.model, one.training.batch, one.training.rollout) == ({"digits": 3}, 7, (1, 2))
-
-
-def test_options_win_over_settings_and_settings_over_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    preset = settings_seen(monkeypatch, "--config", "demo")
-    assert preset.training.minutes is not None
-    changed = settings_seen(monkeypatch, "--config", "demo", "--set", "family=gan", "--family", "mse", "--steps", "3")
-    assert (changed.family, changed.training.steps, changed.training.minutes) == ("mse", 3, None)
-    assert changed.training.batch == preset.training.batch
-
-
-def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The pipeline: collect, train twice, evaluate, plan."""
-
-    def run(*arguments: object) -> str:
-        assert cli.main([str(argument) for argument in arguments]) == 0
-        return capsys.readouterr().out
-
-    assert "steps in" in run("collect", "--env", PADDLE, "--steps", 300, "--out", "data", "--num-envs", 3)
-    store = EpisodeStore.open(tmp_path / "data")
-    assert store.steps >= 300
-    for family in ("gan", "mse"):
-        given = ("--data", "data", "--out", family, "--family", family, "--set", *settings(family))
-        assert f"run at {family}" in run("train", *given, "--steps", 2)
-        assert f"run at {family}" in run("train", *given, "--steps", 3, "--resume")
-        assert Run(tmp_path / family).info().progress["step"] == 3
-        assert list((tmp_path / family / "tensorboard").iterdir())
-    printed = run(
-        "evaluate", "--runs", "gan", "mse", "--data", "data", "--out", "report", "--horizon", 5, "--windows", 4
-    )
-    assert all(word in printed for word in ("gan", "mse", "copy-last", "PSNR"))
-    curves = json.loads(Path("report/metrics.json").read_text())
-    assert curves.keys() == {"gan", "mse", "copy-last"}
-    assert all(len(values) == 5 for curve in curves.values() for values in curve.values())
-    for name in ("horizons.png", "strip.png", "rollout.gif"):
-        with Image.open(tmp_path / "report" / name) as image:
-            assert min(image.size) > 30
-    planning = ("--horizon", 4, "--candidates", 4, "--episodes", 1, "--max-steps", 5)
-    cautious = ("--pessimism", 0.5)
-    plans = {"shooting": (*cautious, "--distrust", "disagreement", "--ensemble", "mse", "mse"), "icem": ()}
-    plans["mcts"] = ("--set", "simulations=3", *cautious)
-    for planner, more in plans.items():
-        line = ("plan", "--model", "gan", "--env", PADDLE, "--out", planner, "--planner", planner, *planning, *more)
-        printed = run(*line)
-        assert "over 1 episodes" in printed
-        found = json.loads(Path(planner, "returns.json").read_text())
-        assert found["returns"] == [found["mean"]]
-        assert np.isfinite(found["mean"])
-        video = cv2.VideoCapture(str(tmp_path / planner / "plan.webm"))
-        assert video.read()[0]
-        video.release()
-    assert "steps in" in run(
-        "collect", "--env", PADDLE, "--steps", 5, "--out", "own", "--policy", "gan", "--num-envs", 1
-    )
-    assert EpisodeStore.open(tmp_path / "own").policy.startswith("gan, epsilon 0.1")
-
-
-def test_runs_of_one_family_keep_their_names(
-    paddle_run: Run, paddle_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for parent in ("a", "b"):
-        shutil.copytree(paddle_run.path, Path(parent, "run"))
-    line = ["evaluate", "--runs", "a/run", "b/run", "--data", str(paddle_data), "--out", "report", "--horizon", "2"]
-    assert cli.main([*line, "--windows", "2", "--samples", "1"]) == 0
-    assert "a/run" in capsys.readouterr().out
-    assert json.loads(Path("report/metrics.json").read_text()).keys() == {"a/run", "b/run", "copy-last"}

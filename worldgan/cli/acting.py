@@ -1,0 +1,104 @@
+"""Verbs that act in the real env."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from worldgan import envs
+from worldgan.cli.settings import Settings, each_of, model_at, options_of
+from worldgan.errors import WorldganError
+from worldgan.files import atomic_write
+from worldgan.progress import progress
+
+if TYPE_CHECKING:
+    from worldgan.types import WorldModel
+
+
+def plan(
+    model: Path,
+    env: str,
+    out: Path,
+    planner: Literal["shooting", "cem", "icem", "mppi", "mcts"] = "shooting",
+    horizon: int = 12,
+    candidates: int = 64,
+    samples: int = 1,
+    episodes: int = 4,
+    max_steps: int = 1000,
+    seed: int = 0,
+    pessimism: float = 0.0,
+    distrust: Literal["realism", "disagreement", "surprise"] = "realism",
+    ensemble: tuple[Path, ...] = (),
+    env_args: Settings = (),
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+) -> None:
+    """Act in the real env by planning in the learned simulator; writes returns and a video beside what was imagined.
+
+    Args:
+        model: folder of the run to plan in.
+        env: gymnasium id, or module:Id.
+        out: folder for returns.json and plan.webm.
+        planner: how plans are searched for.
+        horizon: steps that a plan is long.
+        candidates: plans imagined at once.
+        samples: futures imagined per plan and averaged.
+        episodes: how many to play.
+        max_steps: longer episodes are truncated.
+        seed: of envs and plans.
+        pessimism: reward that an imagined step costs for each usual spread by which it is less trusted than usual.
+        distrust: what tells how far to trust a step: the discriminator (gan), an ensemble, or prior and posterior.
+        ensemble: folders of two runs or more, whose disagreement tells where not to trust the model.
+        env_args: options of the env; without any, those that the model was trained with.
+        settings: single settings of the planner, such as iterations=4 or simulations=64.
+    """
+    from worldgan.agents import PLANNERS, PlannerConfig, check_match
+    from worldgan.config import load as configure
+    from worldgan.evaluation.returns import imagined_vs_real, play, summary
+    from worldgan.pictures import animate
+
+    world = model_at(model)
+    options = options_of(env_args) if env_args else dict(world.spec.options)
+    check_match(world.spec, envs.spec(env, options))
+    _check_same(world.spec.id, env)
+    chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
+    config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
+    agent = PLANNERS[planner](_cautious(model, pessimism, distrust, ensemble), config)
+    with progress(f"plan {env}", episodes, unit="episodes") as report:
+        played = play(
+            lambda: envs.make(env, **options),
+            agent,
+            episodes=episodes,
+            seed=seed,
+            max_steps=max_steps,
+            num_envs=min(episodes, 8),
+            report=report,
+        )
+    result = {"returns": [each.total for each in played], **summary([each.total for each in played])}
+    atomic_write(out / "returns.json", json.dumps(result, indent=2).encode())
+    with envs.make(env, **options) as real:
+        rows = imagined_vs_real(world, real, agent, horizon=horizon, seed=seed, max_steps=min(200, max_steps))
+    animate(out / "plan.webm", rows, fps=10)
+    print(f"mean return {result['mean']:.2f} over {episodes} episodes; {out}/returns.json, {out}/plan.webm")
+
+
+def _check_same(trained: str, env: str) -> None:
+    """Raises WorldganError unless both ids, module prefixes aside, are one: frames of two envs may well fit."""
+    if trained.rpartition(":")[2] != env.rpartition(":")[2]:
+        raise WorldganError(f"expected --env {trained}, on which the model was trained, got {env}")
+
+
+def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, ...]) -> WorldModel[Any]:
+    """The model to plan in: itself, or with lower rewards where it is not to be trusted."""
+    from worldgan.agents import Ensemble, Pessimist, usual
+    from worldgan.training.checkpoint import Run
+
+    run = Run(model)
+    world: WorldModel[Any] = run.model(realism=bool(weight), surprise=distrust == "surprise")
+    if ensemble:
+        world = Ensemble(world, [model_at(path) for path in ensemble])
+    if not weight:
+        return world
+    return Pessimist(world, usual(world, run.starts(beginnings=False), distrust), distrust=distrust, weight=weight)

@@ -1,0 +1,204 @@
+"""Verbs that fill data sets: from envs, from a model, from other formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from worldgan import envs
+from worldgan.cli.settings import Settings, model_at, options_of
+from worldgan.data.store import EpisodeStore
+from worldgan.progress import Report, part, progress
+
+
+def doctor(env: str, env_args: Settings = ()) -> None:
+    """Say in plain words what worldgan will do with an env, or why it cannot.
+
+    Args:
+        env: gymnasium id, or module:Id.
+        env_args: options of the env, such as size=64 or sticky=0.
+    """
+    print(envs.describe(envs.diagnose(env, options_of(env_args))))
+
+
+def collect(
+    env: str,
+    steps: int,
+    out: Path,
+    policy: str = "random",
+    num_envs: int = 8,
+    seed: int = 0,
+    epsilon: float = 0.1,
+    env_args: Settings = (),
+) -> None:
+    """Play episodes into a data set; run it again to go on after an interruption, or with more steps.
+
+    Args:
+        env: gymnasium id, or module:Id.
+        steps: how many to collect at least.
+        out: folder of the data set.
+        policy: "random", or the folder of a run whose model a planner then plays with.
+        num_envs: envs played at once; random play does not depend on it.
+        seed: of everything random.
+        epsilon: share of random actions beside a planner's.
+        env_args: options of the env, such as size=64 or sticky=0.
+    """
+    from worldgan.agents import PLANNERS, PlannerConfig, check_match
+    from worldgan.data.collect import collect as play
+
+    options = options_of(env_args)
+    spec = envs.spec(env, options)
+    agent = None
+    if policy != "random":
+        world = model_at(policy)
+        check_match(world.spec, spec)
+        agent = PLANNERS["shooting"](world, PlannerConfig(seed=seed))
+    with progress(f"collect {env}", steps) as report:
+        store = play(
+            lambda: envs.make(env, **options),
+            spec,
+            out,
+            steps=steps,
+            policy=agent,
+            policy_name=policy,
+            epsilon=epsilon if agent else 0.0,
+            num_envs=num_envs,
+            seed=seed,
+            report=report,
+        )
+    print(f"{store.steps:,} steps in {len(store.indices()):,} episodes at {out}")
+
+
+def imagine(
+    model: tyro.conf.Positional[Path],
+    steps: int,
+    out: Path,
+    policy: Literal["random", "shooting", "cem"] = "random",
+    num_envs: int = 16,
+    horizon: int = 200,
+    seed: int = 0,
+) -> None:
+    """Play episodes in the learned simulator into a data set; run it again to go on, or with more steps.
+
+    Args:
+        model: folder of the run to imagine with.
+        steps: how many to imagine at least.
+        out: folder of the data set.
+        policy: who acts: random play, or a planner in the same model.
+        num_envs: envs imagined at once.
+        horizon: steps after which an episode is truncated.
+        seed: of everything random.
+    """
+    from worldgan.agents import PLANNERS, PlannerConfig
+    from worldgan.imagine import imagine as play
+    from worldgan.training.checkpoint import Run
+
+    run = Run(model)
+    world = run.model()
+    agent = None if policy == "random" else PLANNERS[policy](world, PlannerConfig(seed=seed))
+    with progress(f"imagine {world.spec.id}", steps) as report:
+        store = play(
+            world,
+            run.starts(beginnings=True),
+            out,
+            steps=steps,
+            name=f"{model} at step {run.info().progress.get('step', 0):.0f}",
+            policy=agent,
+            policy_name=policy,
+            num_envs=num_envs,
+            horizon=horizon,
+            seed=seed,
+            report=report,
+        )
+    print(f"{store.steps:,} imagined steps in {len(store.indices()):,} episodes at {out}")
+
+
+def to_minari(data: tyro.conf.Positional[Path], id: str) -> None:
+    """Write a data set as a Minari data set, losing nothing.
+
+    Args:
+        data: folder of the data set.
+        id: of the Minari data set, such as breakout/random-v0.
+    """
+    from worldgan.data.minari import export_minari
+
+    store = EpisodeStore.open(data)
+    with _shares(f"export {data}") as report:
+        path = export_minari(store, id, report=report)
+    print(f"{store.steps:,} steps in {len(store.indices()):,} episodes at {path}")
+
+
+def from_minari(id: tyro.conf.Positional[str], out: Path, key: str | None = None, size: int | None = None) -> None:
+    """Read a Minari data set of images that is on this machine.
+
+    Args:
+        id: of the Minari data set, such as breakout/random-v0.
+        out: folder of the data set.
+        key: entry of dict observations that holds the images, if several do.
+        size: side of the frames in pixels; without it at most 64 are kept and more are shrunk to 64x64.
+    """
+    from worldgan.data.minari import import_minari
+
+    with _shares(f"import {id}") as report:
+        store = import_minari(id, out, key=key, size=size, report=report)
+    print(_said(store))
+
+
+def from_video(
+    videos: tyro.conf.Positional[Path],
+    out: Path,
+    table: Path | None = None,
+    actions: int | None = None,
+    size: int | None = None,
+    every: int = 1,
+    fps: float | None = None,
+) -> None:
+    """Read a folder of videos (mp4, webm, gif) and a CSV file of the actions taken in them.
+
+    Args:
+        videos: folder of the videos.
+        out: folder of the data set.
+        table: CSV file of columns video, step, action and perhaps reward, terminated; without it the one there.
+        actions: how many actions there are; without it as many as are found.
+        size: side of the frames in pixels; without it at most 64 are kept and more are shrunk to 64x64.
+        every: keep each so many-th frame.
+        fps: keep about so many frames a second.
+    """
+    from worldgan.data.video import import_videos
+
+    with _shares(f"import {videos}") as report:
+        store = import_videos(videos, out, table=table, actions=actions, size=size, every=every, fps=fps, report=report)
+    print(_said(store))
+
+
+JOBS = {"to-minari": to_minari, "from-minari": from_minari, "from-video": from_video}
+Job = Annotated[
+    Annotated[Any, tyro.conf.subcommand("to-minari", constructor=to_minari)]
+    | Annotated[Any, tyro.conf.subcommand("from-minari", constructor=from_minari)]
+    | Annotated[Any, tyro.conf.subcommand("from-video", constructor=from_video)],
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.OmitArgPrefixes,
+]
+
+
+def data(job: Job) -> None:
+    """Data sets of other formats: Minari, and videos with a table of actions."""
+    del job  # done by being parsed
+
+
+@contextmanager
+def _shares(label: str) -> Iterator[Report]:
+    """A progress display of shares, 0 to 1."""
+    with progress(label, 100, unit="%") as report:
+        yield part(report, 0, 100, 1)
+
+
+def _said(store: EpisodeStore) -> str:
+    """One line on what there is now."""
+    height, width, _ = store.spec.frame
+    amount = f"{store.steps:,} steps in {len(store.indices()):,} episodes"
+    return f"{amount} of {height}x{width} frames and {store.spec.actions} actions at {store.path}"

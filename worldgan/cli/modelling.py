@@ -1,0 +1,146 @@
+"""Verbs that make models and measure them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from worldgan.cli.settings import Settings, command_line, each_of, experiment_of
+from worldgan.errors import WorldganError
+from worldgan.progress import progress
+
+
+def train(
+    data: Path,
+    out: Path,
+    family: str | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+    config: str | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+) -> None:
+    """Train a predictor family on a data set.
+
+    Args:
+        data: folder of the data set.
+        out: folder of the run.
+        family: gan, mse, ...; overrides the preset's.
+        minutes: budget of training time.
+        steps: budget of updates, instead of minutes.
+        resume: go on with the run in OUT.
+        config: a YAML file, or the name of a preset.
+        settings: single settings, such as model.digits=4 or training.batch=64.
+    """
+    from worldgan.training.trainer import train as fit
+
+    experiment = experiment_of(config, each_of(settings), family, minutes, steps)
+    with progress(f"train {experiment.family}", 100, unit="%") as report:
+        fit(data, experiment, out, resume=resume, report=lambda done, note="": report(100 * done, note))
+    print(f"run at {out}")
+
+
+def evaluate(
+    runs: tuple[Path, ...],
+    data: Path,
+    out: Path,
+    horizon: int = 50,
+    windows: int = 64,
+    samples: int = 4,
+    seed: int = 0,
+) -> None:
+    """Put trained runs beside each other on held-out windows: table, metrics.json, curves, strip and animation.
+
+    Args:
+        runs: folders of runs.
+        data: folder of the data set; its validation episodes are used.
+        out: folder for the report.
+        horizon: steps imagined.
+        windows: how many contexts.
+        samples: rollouts per context for the "best of N" metrics.
+        seed: of windows and samples.
+    """
+    from worldgan.data.store import EpisodeStore
+    from worldgan.evaluation.held_out import evaluate as measure
+    from worldgan.evaluation.report import table
+    from worldgan.training.checkpoint import Run
+
+    found = [Run(path) for path in runs]
+    families = [run.info().family for run in found]
+    names = families if len({*families}) == len(families) else [str(run.path) for run in found]
+    models = {name: run.model() for name, run in zip(names, found, strict=True)}
+    with progress("evaluate", len(models), unit="models") as report:
+        curves = measure(
+            models,
+            EpisodeStore.open(data),
+            out,
+            horizon=horizon,
+            windows=windows,
+            samples=samples,
+            seed=seed,
+            report_progress=report,
+        )
+    print(table(curves))
+    print(f"report at {out}")
+
+
+def compare(
+    data: Path,
+    families: tuple[str, ...],
+    out: Path,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    config: str | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+    horizon: int = 50,
+    windows: int = 64,
+    samples: int = 4,
+    drift: int = 1000,
+) -> None:
+    """Train families for the same time on the same data, measure all of them, and write a page about it.
+
+    Run it again to go on after an interruption, to add families, or with more minutes.
+
+    Args:
+        data: folder of the data set.
+        families: gan, mse, ...
+        out: folder for runs, judge, index.html, metrics.json and pictures.
+        minutes: budget of training time of each family.
+        steps: budget of updates of each, instead of minutes.
+        seed: of everything random.
+        config: a YAML file, or the name of a preset, for all families.
+        settings: single settings, such as training.batch=64 for all families or gan.model.digits=4 for one.
+        horizon: steps imagined.
+        windows: how many contexts.
+        samples: rollouts per context for the "best of N" metrics.
+        drift: steps of the long rollouts.
+    """
+    from worldgan.compare import Comparison
+    from worldgan.compare import compare as run
+    from worldgan.data.store import EpisodeStore
+    from worldgan.evaluation.report import table
+    from worldgan.evaluation.yardstick import Sizes
+
+    if len({*families}) < len(families):
+        raise WorldganError(f"expected different families, got {', '.join(families)}")
+    given = {name: of_family(name, families, each_of(settings)) for name in families}
+    experiments = {
+        name: experiment_of(config, [f"training.seed={seed}", *each], name, minutes, steps)
+        for name, each in given.items()
+    }
+    sizes = Sizes(horizon=horizon, windows=windows, samples=samples, drift=drift)
+    budget = {"minutes": minutes, "steps": steps}
+    chosen = {"seed": seed, "config": config, "set": each_of(settings), **vars(sizes)}
+    command = command_line("compare", {"data": data, "families": families, **budget, "out": out, **chosen})
+    found = run(Comparison(EpisodeStore.open(data), experiments, sizes, seed, command), out)
+    print(table({name: each.horizons for name, each in found.items() if each.horizons}))
+    print(f"page at {out}/index.html")
+
+
+def of_family(family: str, families: tuple[str, ...], settings: list[str]) -> list[str]:
+    """Those for all families, and those that begin with the name of this one, without it."""
+    others = tuple(f"{other}." for other in families if other != family)
+    return [setting.removeprefix(f"{family}.") for setting in settings if not setting.startswith(others)]

@@ -1,0 +1,69 @@
+"""What several verbs share: settings on the command line, and what they ask for."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from worldgan.config import parse
+from worldgan.errors import WorldganError
+
+if TYPE_CHECKING:
+    from worldgan.training.trainer import Experiment
+    from worldgan.types import WorldModel
+
+Settings = Annotated[
+    tuple[tuple[str, ...], ...],  # so that "--set a=1 b=2" and "--set a=1 --set b=2" mean the same
+    tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]"),
+    tyro.conf.UseAppendAction,
+]
+
+
+def options_of(settings: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
+    """(("size=64",),) -> {"size": 64}. Raises WorldganError for anything else."""
+    options = {}
+    for setting in (setting for group in settings for setting in group):
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise WorldganError(f"expected env args like size=64, got {setting!r}")
+        options[key] = parse(value, repr(setting))
+    return options
+
+
+def each_of(settings: tuple[tuple[str, ...], ...]) -> list[str]:
+    """All settings, however they were grouped."""
+    return [setting for group in settings for setting in group]
+
+
+def experiment_of(
+    config: str | None, settings: list[str], family: str | None, minutes: float | None, steps: int | None
+) -> Experiment:
+    """What options ask for: they win over settings, and those over the preset."""
+    from worldgan.config import load
+    from worldgan.training.trainer import Experiment
+
+    experiment = load(Experiment, config, settings)
+    experiment = replace(experiment, family=family or experiment.family)
+    if minutes is not None or steps is not None:
+        experiment = replace(experiment, training=replace(experiment.training, minutes=minutes, steps=steps))
+    return experiment
+
+
+def command_line(verb: str, options: dict[str, Any]) -> str:
+    """The command line that gives these options, without those that are None or empty."""
+    words = ["worldgan", verb]
+    for name, value in options.items():
+        values = [str(each) for each in value] if isinstance(value, tuple | list) else [str(value)]
+        words += [f"--{name}", *values] if values and value is not None else []
+    return shlex.join(words)
+
+
+def model_at(run: str | Path) -> WorldModel[Any]:
+    """The model of a run or an exported file."""
+    from worldgan import load
+
+    return load(run)
