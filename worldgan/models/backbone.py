@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-from worldgan.models.blocks import AxisMixer, Block, Patches, UNet, compute_dtype
+from worldgan.models.blocks import AxisMixer, Block, UNet, compute_dtype
 from worldgan.models.canvas import Canvas
+from worldgan.models.patches import Patches
 from worldgan.types import EnvSpec
 
 Kind = Literal["unet", "stacked", "dcgan"]
@@ -88,7 +89,7 @@ class Backbone(nn.Module):
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
-        patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position
+        patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position.to(dtype)
         last = self.patches(frames[:, -1])
         self.canvas.watch(last)
         return Seen(self.trunk(self.survey(patches), condition), condition, last)

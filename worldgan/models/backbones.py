@@ -8,8 +8,8 @@ from typing import Protocol
 from torch import Tensor
 
 from worldgan.models.backbone import Backbone, BackboneConfig, Kind, Seen
-from worldgan.models.blocks import Patches
 from worldgan.models.dcgan import Strided
+from worldgan.models.patches import Patches
 from worldgan.models.stacked import Stacked
 from worldgan.types import EnvSpec
 

@@ -1,4 +1,4 @@
-"""The pieces every network here is made of: patches, conditioned residual blocks, up and down."""
+"""The pieces every network here is made of: conditioned residual blocks, up and down."""
 
 from __future__ import annotations
 
@@ -7,37 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.errors import WorldganError
-
-
-def patch_size(height: int, width: int) -> int:
-    """Side p of the pixel patches that become channels: the largest of 1, 2, 4 that leaves a grid of 8 or more.
-
-    Full-resolution layers are memory-bound on a CPU; on patches the arithmetic stays in the convolutions.
-    """
-    return next((p for p in (4, 2) if min(height, width) >= 8 * p), 1)
-
-
-class Patches(nn.Module):
-    """[B, C, H, W] <-> [B, C p p, h, w] where h and w are multiples of ``stride``; odd sizes are zero-padded."""
-
-    def __init__(self, height: int, width: int, stride: int = 4) -> None:
-        super().__init__()
-        self.height, self.width, self.side = height, width, patch_size(height, width)
-        unit = self.side * stride
-        self.pad = (0, -width % unit, 0, -height % unit)
-        self.grid = ((height + self.pad[3]) // self.side, (width + self.pad[1]) // self.side)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Pixels to patches, in channels_last memory with a single copy."""
-        padded = F.pad(frames, self.pad) if any(self.pad) else frames
-        channels, p = frames.shape[1], self.side
-        cells = padded.reshape(-1, channels, self.grid[0], p, self.grid[1], p)
-        rows = cells.permute(0, 2, 4, 1, 3, 5).reshape(-1, *self.grid, channels * p * p)
-        return rows.permute(0, 3, 1, 2)
-
-    def inverse(self, patches: Tensor) -> Tensor:
-        """Patches to pixels."""
-        return F.pixel_shuffle(patches, self.side)[..., : self.height, : self.width]
+from worldgan.models.patches import Patches
 
 
 def compute_dtype(parameter: Tensor) -> torch.dtype:

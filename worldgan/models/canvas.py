@@ -17,7 +17,8 @@ PACE = 0.002
 
 def over(last: Tensor, painted: Tensor, mask: Tensor) -> Tensor:
     """Pixels [B, C p p, h, w] painted over a frame in patches, where the logits [B, p p, h, w] of their mask say so."""
-    return torch.lerp(last, painted, mask.sigmoid().repeat(1, last.shape[1] // mask.shape[1], 1, 1))
+    cells = lambda x: x.permute(0, 2, 3, 1).unflatten(3, (-1, mask.shape[1]))  # noqa: E731  # as they lie in memory
+    return torch.lerp(cells(last), cells(painted), cells(mask).sigmoid()).flatten(3).permute(0, 3, 1, 2)
 
 
 class Canvas(nn.Module):

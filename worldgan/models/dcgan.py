@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan.models.backbone import BackboneConfig, Seen
-from worldgan.models.blocks import Patches, compute_dtype
+from worldgan.models.blocks import compute_dtype
 from worldgan.models.canvas import Canvas
+from worldgan.models.patches import Patches
 from worldgan.types import EnvSpec
 
 
