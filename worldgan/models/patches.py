@@ -44,7 +44,7 @@ def from_patches(patches: Tensor, side: int) -> Tensor:
 
 
 def _wide(pixels: Tensor, side: int) -> torch.dtype | None:
-    """What a row of a patch is moved as; None where there is no such type, or in a trace, since no other runtime knows how."""
+    """What a row of a patch is moved as; None where there is no such type, and in a trace, for runtimes without it."""
     return None if torch.jit.is_tracing() else WIDE.get(side * pixels.element_size())
 
 
