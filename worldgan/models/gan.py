@@ -44,8 +44,9 @@ class GanConfig:
     digits, values: of the chance code; it can tell values ** digits outcomes apart.
     prefix: weight of the error of codes whose last digits are open.    prior: weight of the prior's cross-entropy.
     explore: updates over which the choice of digits anneals from random to best, so that no value is left behind.
-    parsimony: by how much, in units of how far a row's frames differ, a code may be worse per nat that it is more
-    probable; reached over twice as many updates.
+    parsimony: by how much, in units of the error of copying the last frame, a code may be worse per nat that it is
+    more probable; reached over twice as many updates. Without it, codes stand in for what is not chance at all but
+    has not been learnt yet.
     adversary: the discriminator and its game.    outcome_width: channels of the outcome head.
     """
 
@@ -58,7 +59,7 @@ class GanConfig:
     prefix: float = 0.5
     prior: float = 0.1
     explore: int = 100
-    parsimony: float = 0.02
+    parsimony: float = 0.05
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     outcome_width: int = 32
 
@@ -196,13 +197,8 @@ class GanLosses:
 
         Among values that are about as near, the more probable is taken: else several codes would share every outcome.
         """
-        spread, price = torch.zeros(len(step.target), 1), self.parsimony(now.updates)
-
-        def choose(error: Tensor, surprise: Tensor) -> Tensor:
-            nonlocal spread
-            spread = torch.maximum(spread, error.amax(1, keepdim=True) - error.amin(1, keepdim=True))
-            return self.choose(error + price * spread * surprise, now)
-
+        price = self.parsimony(now.updates) * step.scale
+        choose = lambda error, surprise: self.choose(error + price * surprise, now)  # noqa: E731
         return self.generator.explain(seen, looked, step.target, choose, step.visible)
 
     def parsimony(self, updates: int) -> float:
