@@ -11,21 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from agent_fakes import DotEnv
 from play_fakes import running, session
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from untrained import PADDLE, untrained
 
-from worldgan import envs
-from worldgan.config import to_mapping
-from worldgan.models import FAMILIES
-from worldgan.pixels import to_tensor
 from worldgan.play.real import RealEnv, open_env
 from worldgan.play.run import real, worlds
 from worldgan.play.server import Club, Limits
 from worldgan.play.session import AHEAD, Session
-from worldgan.training.checkpoint import Run, RunInfo
-from worldgan.types import EnvSpec
 
 PATIENCE = 30_000  # ms; a busy machine is slow, and a broken page does nothing at all
 
@@ -225,28 +219,10 @@ def test_the_server_going_away_and_an_env_that_is_missing_are_said(context: Brow
     expect(page.locator("#notice")).to_contain_text("The connection to the server is gone", timeout=PATIENCE)
 
 
-def untrained(folder: Path, spec: EnvSpec) -> Path:
-    """A run of the default size that expects no end: it knows nothing, and is as slow as others."""
-    config = FAMILIES["gan"].config()
-    weights = FAMILIES["gan"].networks(spec, config, 0).state_dict()
-    weights["outcome.mix.2.bias"][-1] = -9.0
-    with open_env(spec) as env:
-        frame = to_tensor(env.reset(seed=0)[0])
-    starts = {"frames": frame.repeat(1, config.backbone.context, 1, 1, 1)}
-    starts["actions"] = torch.zeros(1, config.backbone.context - 1, spec.actions.size)
-    run = Run(folder)
-    run.write_info(RunInfo("gan", spec, to_mapping(config), {}, ""))
-    run.write_tensors("weights", weights)
-    kinds = ("beginnings", "anywhere")
-    run.write_tensors("starts", {f"{kind}.{k}": v.clone() for kind in kinds for k, v in starts.items()})
-    return folder
-
-
 def test_latency(context: BrowserContext, tmp_path: Path) -> None:
     """Printed, not judged: a machine at other work would fail it. Below two seconds something answers at all."""
-    spec = envs.spec("worldgan/Paddle-v0", {"size": 64})
-    found, known = worlds([untrained(tmp_path, spec)]), real(spec)[0]
-    with running(Club(lambda number: Session(found, known, RealEnv(open_env(spec)), number), "", Limits())) as port:
+    found, known = worlds([untrained(tmp_path).path]), real(PADDLE)[0]
+    with running(Club(lambda number: Session(found, known, RealEnv(open_env(PADDLE)), number), "", Limits())) as port:
         page = opened(context, f"http://127.0.0.1:{port}")
         for key in ["ArrowLeft", "ArrowRight"] * 12:
             page.keyboard.press(key)
