@@ -63,8 +63,7 @@ def watched(page: Page) -> None:
     until(page, "document.body.dataset.state === 'ready'")
     page.keyboard.press("g")
     until(page, f"Number(document.body.dataset.step) >= {STEPS} || !document.getElementById('ended').hidden")
-    page.keyboard.press("p")
-    page.keyboard.press("b")
+    page.keyboard.press("b")  # time stands still from here
     until(page, "document.querySelectorAll('.branch').length > 0")
     page.wait_for_timeout(500)  # the curves are drawn ten times a second
 

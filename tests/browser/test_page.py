@@ -167,11 +167,18 @@ def test_an_agent_and_its_plan(context: BrowserContext, address: str) -> None:
     page.click("#agent")
     page.wait_for_selector("#plan canvas")
     page.keyboard.press("p")
-    assert page.locator("#plan figure").count() == AHEAD - 1
-    assert set(page.locator("#plan figcaption").all_inner_texts()) <= {"stay", "up", "down", "left", "right"}
+    assert page.locator("#plan figure").count() == AHEAD
+    now, *planned = page.locator("#plan figcaption").all_inner_texts()
+    assert now == "now"
+    assert set(planned) <= {"stay", "up", "down", "left", "right"}
+    assert page.evaluate("document.querySelector('#plan canvas').toDataURL()") == picture(page)
+    page.keyboard.press("r")
+    until(page, "document.body.dataset.step === '0'")
+    assert page.locator("#plan figure").count() == 0
 
 
-def test_a_video_is_saved(context: BrowserContext, address: str) -> None:
+@pytest.mark.parametrize(("format", "magic"), [("gif", b"GIF8"), ("webm", b"\x1a\x45\xdf\xa3")])
+def test_a_video_is_saved(format: str, magic: bytes, context: BrowserContext, address: str) -> None:
     page = paused(opened(context, address))
     page.keyboard.press("v")
     expect(page.locator("#record-word")).to_contain_text("Stop", timeout=PATIENCE)
@@ -180,9 +187,8 @@ def test_a_video_is_saved(context: BrowserContext, address: str) -> None:
     page.keyboard.press("v")
     expect(page.locator("#record-word")).to_have_text("Record", timeout=PATIENCE)
     with page.expect_download() as caught:
-        page.click(".save[data-format=gif]")
-    path = caught.value.path()
-    assert path.read_bytes()[:4] == b"GIF8"
+        page.click(f".save[data-format={format}]")
+    assert caught.value.path().read_bytes()[:4] == magic
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

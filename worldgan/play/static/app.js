@@ -59,7 +59,8 @@ function set(header) {
   $("models").replaceChildren(...hello.models.map(modelButton));
   $("planner").replaceChildren(...hello.planners.map((name) => new Option(name === "cem" ? "cross-entropy" : name, name)));
   $("planner").value = "shooting";
-  $("real-by").textContent = hello.real.here ? "same actions, its own luck" : "";
+  $("real-by").textContent = hello.real.here ? "its own luck" : "";
+  $("real-by").title = "It takes the same actions";
   $("real").hidden = !hello.real.here;
   $("real-absent").hidden = hello.real.here;
   $("real-absent").textContent = `Not here. ${hello.note}`;
@@ -266,7 +267,8 @@ function show({ header, payload }) {
   });
   history = history.slice(-SHOWN);
   numbers(header);
-  if (header.plan) plan(header, images.slice(header.real ? 2 : 1));
+  if (header.plan) plan(header, [images[0], ...images.slice(header.real ? 2 : 1)]);
+  else if (jumped || header.step === 0) $("plan").replaceChildren(); // it was made for another place
   ended(header);
   stale = true;
   mark();
@@ -355,12 +357,14 @@ function small(rgb, side = 96) {
   return canvas;
 }
 
+// images: the present, and what follows each action of the plan.
 function plan(header, images) {
+  const words = ["now", ...header.plan];
   $("plan").replaceChildren(
     ...images.map((image, i) => {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
-      caption.textContent = header.plan[i];
+      caption.textContent = words[i];
       figure.append(small(image), caption);
       return figure;
     }),
