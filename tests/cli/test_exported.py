@@ -11,6 +11,8 @@ from command_lines import PADDLE, Refused, plan_line
 from worldgan import cli
 from worldgan.data.store import EpisodeStore
 from worldgan.export import product
+from worldgan.play.run import real, worlds
+from worldgan.play.session import Session
 from worldgan.training.checkpoint import Run
 
 MEASURING = ["--horizon", "3", "--windows", "2", "--samples", "1"]
@@ -46,6 +48,17 @@ def test_it_is_planned_in(file: Path) -> None:
     small = ["--horizon", 2, "--candidates", 4, "--episodes", 1, "--max-steps", 2]
     done(*plan_line(file, PADDLE, *map(str, small)))
     assert len(json.loads(Path("plan", "returns.json").read_text())["returns"]) == 1
+
+
+def test_it_is_played_without_a_critic(file: Path, paddle_run: Run) -> None:
+    found = worlds([file, paddle_run.path])
+    assert [*found] == [str(file), str(paddle_run.path)]
+    spec = paddle_run.info().spec
+    session = Session(found, real(spec)[0], None, 0)
+    assert session.step(1).realism is None
+    assert session.futures(2).probability.sum(1) == pytest.approx(1)
+    session.switch(str(paddle_run.path))
+    assert session.step(1).realism is not None
 
 
 def test_what_takes_more_than_a_file_says_so(file: Path, refused: Refused) -> None:
