@@ -15,6 +15,7 @@ import yaml
 from worldgan import cli
 from worldgan.agents import PlannerConfig
 from worldgan.cli.datasets import JOBS
+from worldgan.cli.settings import OneOf
 from worldgan.config import to_mapping
 from worldgan.models import FAMILIES
 from worldgan.models.adversary import AdversaryConfig
@@ -82,7 +83,9 @@ def option(parameter: inspect.Parameter, hint: Any, text: str) -> str:
     """A row of a verb's table."""
     hint, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     named = {key: value for mark in marks for key in ("name", "metavar") if (value := getattr(mark, key, None))}
+    few = [each for mark in marks if isinstance(each := getattr(mark, "help_behavior_hint", None), OneOf)]
     value, choices = ("KEY=VALUE ...", "") if "metavar" in named else metavar(hint)
+    value, choices = ("NAME", ", ".join(few[0].names())) if few else (value, choices)
     name = named.get("name", parameter.name).replace("_", "-")
     typed = f"{name.upper()} ..." if value.endswith("...") else name.upper()
     typed = typed if POSITIONAL in marks else f"--{name} {value}".rstrip()

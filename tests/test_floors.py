@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"evaluation"},
     {
         "__init__", "cli", "demo", "compare", "benchmark", "play", "export", "imagine", "card", "hub",
+        "saved",
     },
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""

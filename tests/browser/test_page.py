@@ -11,21 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from agent_fakes import DotEnv
 from play_fakes import running, session
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from untrained import PADDLE, untrained
 
-from worldgan import envs
-from worldgan.config import to_mapping
-from worldgan.models import FAMILIES
-from worldgan.pixels import to_tensor
 from worldgan.play.real import RealEnv, open_env
 from worldgan.play.run import real, worlds
 from worldgan.play.server import Club, Limits
 from worldgan.play.session import AHEAD, Session
-from worldgan.training.checkpoint import Run, RunInfo
-from worldgan.types import EnvSpec
 
 PATIENCE = 30_000  # ms; a busy machine is slow, and a broken page does nothing at all
 
@@ -172,12 +166,22 @@ def test_an_agent_and_its_plan(context: BrowserContext, address: str) -> None:
     page = paused(opened(context, address))
     page.click("#agent")
     page.wait_for_selector("#plan canvas")
-    page.keyboard.press("p")
-    assert page.locator("#plan figure").count() == AHEAD - 1
-    assert set(page.locator("#plan figcaption").all_inner_texts()) <= {"stay", "up", "down", "left", "right"}
+    page.keyboard.press("b")  # pauses, and what it asks is answered after any step that is under way
+    page.wait_for_selector(".branch")
+    assert page.locator("#plan figure").count() == AHEAD
+    now, *planned = page.locator("#plan figcaption").all_inner_texts()
+    assert now == "now"
+    assert set(planned) <= {"stay", "up", "down", "left", "right"}
+    assert page.evaluate("document.querySelector('#plan canvas').toDataURL()") == picture(page)
+    assert "past" not in str(page.get_attribute("#plan", "class"))
+    before = step(page)
+    page.keyboard.press("n")
+    until(page, f"document.body.dataset.step === '{before + 1}'")
+    assert "past" in str(page.get_attribute("#plan", "class"))
 
 
-def test_a_video_is_saved(context: BrowserContext, address: str) -> None:
+@pytest.mark.parametrize(("format", "magic"), [("gif", b"GIF8"), ("webm", b"\x1a\x45\xdf\xa3")])
+def test_a_video_is_saved(format: str, magic: bytes, context: BrowserContext, address: str) -> None:
     page = paused(opened(context, address))
     page.keyboard.press("v")
     expect(page.locator("#record-word")).to_contain_text("Stop", timeout=PATIENCE)
@@ -186,9 +190,8 @@ def test_a_video_is_saved(context: BrowserContext, address: str) -> None:
     page.keyboard.press("v")
     expect(page.locator("#record-word")).to_have_text("Record", timeout=PATIENCE)
     with page.expect_download() as caught:
-        page.click(".save[data-format=gif]")
-    path = caught.value.path()
-    assert path.read_bytes()[:4] == b"GIF8"
+        page.click(f".save[data-format={format}]")
+    assert caught.value.path().read_bytes()[:4] == magic
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -225,28 +228,10 @@ def test_the_server_going_away_and_an_env_that_is_missing_are_said(context: Brow
     expect(page.locator("#notice")).to_contain_text("The connection to the server is gone", timeout=PATIENCE)
 
 
-def untrained(folder: Path, spec: EnvSpec) -> Path:
-    """A run of the default size that expects no end: it knows nothing, and is as slow as others."""
-    config = FAMILIES["gan"].config()
-    weights = FAMILIES["gan"].networks(spec, config, 0).state_dict()
-    weights["outcome.mix.2.bias"][-1] = -9.0
-    with open_env(spec) as env:
-        frame = to_tensor(env.reset(seed=0)[0])
-    starts = {"frames": frame.repeat(1, config.backbone.context, 1, 1, 1)}
-    starts["actions"] = torch.zeros(1, config.backbone.context - 1, spec.actions.size)
-    run = Run(folder)
-    run.write_info(RunInfo("gan", spec, to_mapping(config), {}, ""))
-    run.write_tensors("weights", weights)
-    kinds = ("beginnings", "anywhere")
-    run.write_tensors("starts", {f"{kind}.{k}": v.clone() for kind in kinds for k, v in starts.items()})
-    return folder
-
-
 def test_latency(context: BrowserContext, tmp_path: Path) -> None:
     """Printed, not judged: a machine at other work would fail it. Below two seconds something answers at all."""
-    spec = envs.spec("worldgan/Paddle-v0", {"size": 64})
-    found, known = worlds([untrained(tmp_path, spec)]), real(spec)[0]
-    with running(Club(lambda number: Session(found, known, RealEnv(open_env(spec)), number), "", Limits())) as port:
+    found, known = worlds([untrained(tmp_path).path]), real(PADDLE)[0]
+    with running(Club(lambda number: Session(found, known, RealEnv(open_env(PADDLE)), number), "", Limits())) as port:
         page = opened(context, f"http://127.0.0.1:{port}")
         for key in ["ArrowLeft", "ArrowRight"] * 12:
             page.keyboard.press(key)

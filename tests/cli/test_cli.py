@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 from tiny import settings
 
 from worldgan import cli
+from worldgan.agents import PLANNERS
 from worldgan.data.store import EpisodeStore
 from worldgan.training.checkpoint import Run
 
@@ -28,7 +30,6 @@ from worldgan.training.checkpoint import Run
         ["trian"],
         ["train"],
         ["train", "--data", "x", "--out", "y", "--steps", "many"],
-        ["plan", "--planner", "dreams"],
     ],
 )
 def test_usage_errors_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +45,14 @@ def test_help_is_there_for_every_verb(verb: str, capsys: pytest.CaptureFixture[s
         cli.main([*verb.split(), "--help"])
     assert caught.value.code in {0, None}
     assert "usage: worldgan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["plan", "imagine"])
+def test_help_lists_all_planners(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([verb, "--help"])
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert words >= PLANNERS.keys()
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -191,6 +191,12 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "expected candidates at least 2, got 1" in refused(*plan_line(paddle, PADDLE, "--candidates", "1"))
     assert "episodes" in refused(*plan_line(paddle, PADDLE, "--episodes", "0"))
     assert "max_steps" in refused(*plan_line(paddle, PADDLE, "--max-steps", "0"))
+    assert "unknown planner 'shoting': did you mean 'shooting'?" in refused(
+        *plan_line(paddle, PADDLE, "--planner", "shoting")
+    )
+    imagine = ("imagine", paddle, "--steps", 9, "--out", "data", "--policy")
+    assert "unknown planner 'cme': did you mean 'cem'?" in refused(*imagine, "cme")
+    assert "unknown planner 'rnadom': did you mean 'random'?" in refused(*imagine, "rnadom")
     assert "expected Box actions for mppi" in refused(*plan_line(paddle, PADDLE, "--planner", "mppi"))
     assert "did you mean 'elites'" in refused(*plan_line(paddle, PADDLE, "--set", "elite=0.2"))
     pessimistic = plan_line(paddle, PADDLE, "--pessimism", "1", "--distrust", "disagreement")

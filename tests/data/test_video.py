@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from films import FPS, FRAMES, STEP, TOLERANCE, film, plain
+from tiny import tiny
 
 from worldgan.actions import ActionSpec
 from worldgan.data.store import EpisodeStore
 from worldgan.data.video import import_videos
+from worldgan.data.windows import WindowSampler
 from worldgan.errors import WorldganError
+from worldgan.evaluation.held_out import evaluate
+from worldgan.training.checkpoint import Run
+from worldgan.training.trainer import train
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +138,43 @@ def test_the_action_space_is_read_off_the_actions(
     assert store.spec.actions == spec
     raw = [[float(number) for number in action.split()] for action in actions]
     assert store.actions(0).reshape(2, -1).tolist() == raw
-    assert store.rewards(0).tolist() == [0, 0]
+
+
+def known(store: EpisodeStore, index: int = 0) -> list[bool] | None:
+    mask = store.reward_known(index)
+    return None if mask is None else mask.tolist()
+
+
+def test_a_reward_that_nobody_wrote_down_is_unknown(folder: Path, tmp_path: Path) -> None:
+    table(folder, "a.webm,0,1", "a.webm,1,0", head="video,step,action")
+    assert known(import_videos(folder, tmp_path / "none")) == [False, False]
+    table(folder, "a.webm,0,1,0,0", "a.webm,1,0,,0", "a.webm,2,0,-1,1", "b.mp4,0,1,0,0")
+    store = import_videos(folder, tmp_path / "some")
+    assert known(store) == [True, False, True]
+    assert store.rewards(0)[[0, 2]].tolist() == [0, -1]
+    assert known(store, 1) is None
+
+
+def test_a_sum_with_an_unknown_reward_is_unknown(folder: Path, tmp_path: Path) -> None:
+    rewards = ["1", "2", "4", "", "8", "16"]
+    table(folder, *(f"a.webm,{step},0,{reward},0" for step, reward in enumerate(rewards)))
+    store = import_videos(folder, tmp_path / "out", every=2)
+    assert known(store) == [True, False, True]
+    assert store.rewards(0)[[0, 2]].tolist() == [3, 24]
+
+
+def test_videos_without_rewards_are_trained_on_and_measured(folder: Path, tmp_path: Path) -> None:
+    rows = [(video, step) for video in ("a.webm", "b.mp4") for step in range(8)]
+    table(folder, *(f"{video},{step},{step % 2}" for video, step in rows), head="video,step,action")
+    store = import_videos(folder, tmp_path / "out", size=16)
+    window = WindowSampler(store, context=2, horizon=2, batch=4, seed=0, unlabelled="drop").batch(0)
+    assert window.action_known is None
+    assert window.reward_known is not None
+    assert not (window.reward_known & window.valid).any()
+    train(store.path, tiny("gan", "training.steps=2"), tmp_path / "run")
+    curves = evaluate({"gan": Run(tmp_path / "run").model()}, store, tmp_path / "report", horizon=2, windows=2)
+    assert set(curves["gan"]["reward_mae"]) == set(curves["gan"]["reward_accuracy"]) == {None}
+    assert None not in curves["gan"]["psnr"]
 
 
 def test_more_actions_than_were_taken(folder: Path, tmp_path: Path) -> None:

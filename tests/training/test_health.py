@@ -172,6 +172,15 @@ def test_what_is_well_is_not_named() -> None:
     assert not pulse.troubles(beaten([{}] * 500).numbers())
 
 
+def test_guessing_is_trouble_only_while_frames_are_wrong() -> None:
+    """Nobody can tell frames apart that are the same."""
+    guessing = {"told_apart": 0.5, "eagerness": 1.0}
+    near, wrong = (beaten(course(guessing, 400, reconstruction=error)) for error in (0.03, 0.3))
+    assert not pulse.troubles(near.numbers())
+    [line] = pulse.troubles(wrong.numbers()).values()
+    assert "err by 30% of what copying the last does" in line
+
+
 def test_an_error_that_stays_high_has_diverged_unless_rollouts_became_longer() -> None:
     assert not beaten(course({"reconstruction": 1.0}, 40)).diverged
     assert beaten(course({"reconstruction": 1.0}, 3)).rising

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import Settings, each_of, model_at, options_of
+from worldgan.cli.settings import OneOf, Settings, each_of, model_at, options_of, planner_of, planners
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.progress import progress
+from worldgan.saved import saved
 
 if TYPE_CHECKING:
+    from worldgan.runtime.tensors import ExportedRun
+    from worldgan.training.checkpoint import Run
     from worldgan.types import WorldModel
 
 
@@ -22,7 +25,7 @@ def plan(
     model: Path,
     env: str,
     out: Path,
-    planner: Literal["shooting", "cem", "icem", "mppi", "mcts"] = "shooting",
+    planner: Annotated[str, tyro.conf.arg(help_behavior_hint=OneOf(planners))] = "shooting",
     horizon: int = 12,
     candidates: int = 64,
     samples: int = 1,
@@ -38,7 +41,7 @@ def plan(
     """Act in the real env by planning in the learned simulator; writes returns and a video beside what was imagined.
 
     Args:
-        model: folder of the run to plan in.
+        model: folder of the run to plan in, or an exported .onnx file.
         env: gymnasium id, or module:Id.
         out: folder for returns.json and plan.webm.
         planner: how plans are searched for.
@@ -50,22 +53,22 @@ def plan(
         seed: of envs and plans.
         pessimism: reward that an imagined step costs for each usual spread by which it is less trusted than usual.
         distrust: what tells how far to trust a step: the discriminator (gan), an ensemble, or prior and posterior.
-        ensemble: folders of two runs or more, whose disagreement tells where not to trust the model.
+        ensemble: two runs or exported files or more, whose disagreement tells where not to trust the model.
         env_args: options of the env; without any, those that the model was trained with.
         settings: single settings of the planner, such as iterations=4 or simulations=64.
     """
-    from worldgan.agents import PLANNERS, PlannerConfig, check_match
+    from worldgan.agents import PlannerConfig, check_match
     from worldgan.config import load as configure
     from worldgan.evaluation.returns import imagined_vs_real, play, summary
     from worldgan.pictures import animate
 
-    world = model_at(model)
+    make, world = planner_of(planner), model_at(model)
     options = options_of(env_args) if env_args else dict(world.spec.options)
     check_match(world.spec, envs.spec(env, options))
     _check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
-    agent = PLANNERS[planner](_cautious(model, pessimism, distrust, ensemble), config)
+    agent = make(_cautious(model, pessimism, distrust, ensemble), config)
     with progress(f"plan {env}", episodes, unit="episodes") as report:
         played = play(
             lambda: envs.make(env, **options),
@@ -93,12 +96,23 @@ def _check_same(trained: str, env: str) -> None:
 def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, ...]) -> WorldModel[Any]:
     """The model to plan in: itself, or with lower rewards where it is not to be trusted."""
     from worldgan.agents import Ensemble, Pessimist, usual
-    from worldgan.training.checkpoint import Run
 
-    run = Run(model)
-    world: WorldModel[Any] = run.model(realism=bool(weight), surprise=distrust == "surprise")
+    kept = saved(model)
+    world: WorldModel[Any] = _telling(kept, distrust) if weight else kept.model()
     if ensemble:
         world = Ensemble(world, [model_at(path) for path in ensemble])
     if not weight:
         return world
-    return Pessimist(world, usual(world, run.starts(beginnings=False), distrust), distrust=distrust, weight=weight)
+    return Pessimist(world, usual(world, kept.starts(beginnings=False), distrust), distrust=distrust, weight=weight)
+
+
+def _telling(kept: Run | ExportedRun, distrust: str) -> WorldModel[Any]:
+    """The model, saying with each step how far to trust it."""
+    from worldgan.training.checkpoint import Run
+
+    if isinstance(kept, Run):
+        return kept.model(realism=distrust == "realism", surprise=distrust == "surprise")
+    if distrust != "disagreement":
+        expected = "expected --distrust disagreement with --ensemble, or the folder of the run"
+        raise WorldganError(f"{expected}: the exported file {kept.path} cannot tell its {distrust}")
+    return kept.model()

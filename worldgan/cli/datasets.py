@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import Settings, model_at, options_of
+from worldgan.cli.settings import OneOf, Settings, model_at, options_of, planner_of, planners
 from worldgan.data.store import EpisodeStore
 from worldgan.progress import Report, part, progress
+from worldgan.saved import saved
 
 
 def doctor(env: str, env_args: Settings = ()) -> None:
@@ -41,7 +42,7 @@ def collect(
         env: gymnasium id, or module:Id.
         steps: how many to collect at least.
         out: folder of the data set.
-        policy: "random", or the folder of a run whose model a planner then plays with.
+        policy: "random", or the folder of a run, or an .onnx file, whose model a planner then plays with.
         num_envs: envs played at once; random play does not depend on it.
         seed: of everything random.
         epsilon: share of random actions beside a planner's.
@@ -77,7 +78,7 @@ def imagine(
     model: tyro.conf.Positional[Path],
     steps: int,
     out: Path,
-    policy: Literal["random", "shooting", "cem"] = "random",
+    policy: Annotated[str, tyro.conf.arg(help_behavior_hint=OneOf(lambda: ["random", *planners()]))] = "random",
     num_envs: int = 16,
     horizon: int = 200,
     seed: int = 0,
@@ -85,7 +86,7 @@ def imagine(
     """Play episodes in the learned simulator into a data set; run it again to go on, or with more steps.
 
     Args:
-        model: folder of the run to imagine with.
+        model: folder of the run to imagine with, or an exported .onnx file.
         steps: how many to imagine at least.
         out: folder of the data set.
         policy: who acts: random play, or a planner in the same model.
@@ -93,20 +94,19 @@ def imagine(
         horizon: steps after which an episode is truncated.
         seed: of everything random.
     """
-    from worldgan.agents import PLANNERS, PlannerConfig
+    from worldgan.agents import PlannerConfig
     from worldgan.imagine import imagine as play
-    from worldgan.training.checkpoint import Run
 
-    run = Run(model)
-    world = run.model()
-    agent = None if policy == "random" else PLANNERS[policy](world, PlannerConfig(seed=seed))
+    make, kept = None if policy == "random" else planner_of(policy, ["random"]), saved(model)
+    world = kept.model()
+    agent = make(world, PlannerConfig(seed=seed)) if make else None
     with progress(f"imagine {world.spec.id}", steps) as report:
         store = play(
             world,
-            run.starts(beginnings=True),
+            kept.starts(beginnings=True),
             out,
             steps=steps,
-            name=f"{model} at step {run.info().progress.get('step', 0):.0f}",
+            name=f"{model} {kept.stamp()}",
             policy=agent,
             policy_name=policy,
             num_envs=num_envs,

@@ -10,6 +10,7 @@ import tyro
 from worldgan.cli.settings import Settings, command_line, each_of, experiment_of
 from worldgan.errors import WorldganError
 from worldgan.progress import progress
+from worldgan.saved import saved
 
 
 def train(
@@ -54,7 +55,7 @@ def evaluate(
     """Put trained runs beside each other on held-out windows: table, metrics.json, curves, strip and animation.
 
     Args:
-        runs: folders of runs.
+        runs: folders of runs, or exported .onnx files.
         data: folder of the data set; its validation episodes are used.
         out: folder for the report.
         horizon: steps imagined.
@@ -65,9 +66,8 @@ def evaluate(
     from worldgan.data.store import EpisodeStore
     from worldgan.evaluation.held_out import evaluate as measure
     from worldgan.evaluation.report import table
-    from worldgan.training.checkpoint import Run
 
-    found = [Run(path) for path in runs]
+    found = [saved(path) for path in runs]
     families = [run.info().family for run in found]
     names = families if len({*families}) == len(families) else [str(run.path) for run in found]
     models = {name: run.model() for name, run in zip(names, found, strict=True)}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from worldgan.config import parse
-from worldgan.errors import WorldganError
+from worldgan.errors import WorldganError, unknown
 
 if TYPE_CHECKING:
+    from worldgan.agents.factory import MakePlanner
     from worldgan.training.trainer import Experiment
     from worldgan.types import WorldModel
 
@@ -21,6 +23,19 @@ Settings = Annotated[
     tyro.conf.arg(metavar="KEY=VALUE [KEY=VALUE ...]"),
     tyro.conf.UseAppendAction,
 ]
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The ``help_behavior_hint`` of an option that is one of few names, which only its help looks up: they may be the
+    keys of a registry whose import takes seconds. The verb itself refuses other names, with the nearest one.
+    """
+
+    names: Callable[[], Iterable[str]]
+
+    def __call__(self, default: str) -> str:
+        """What stands behind the option's help."""
+        return f"({', '.join(self.names())}; default: {default})"
 
 
 def options_of(settings: tuple[tuple[str, ...], ...]) -> dict[str, Any]:
@@ -60,6 +75,22 @@ def command_line(verb: str, options: dict[str, Any]) -> str:
         values = [str(each) for each in value] if isinstance(value, tuple | list) else [str(value)]
         words += [f"--{name}", *values] if values and value is not None else []
     return shlex.join(words)
+
+
+def planners() -> list[str]:
+    """Names of all."""
+    from worldgan.agents import PLANNERS
+
+    return list(PLANNERS)
+
+
+def planner_of(name: str, others: Iterable[str] = ()) -> MakePlanner:
+    """The planner of that name. Raises WorldganError for an unknown one; others: what it might have been as well."""
+    from worldgan.agents import PLANNERS
+
+    if name not in PLANNERS:
+        raise unknown("planner", name, [*others, *PLANNERS])
+    return PLANNERS[name]
 
 
 def model_at(run: str | Path) -> WorldModel[Any]:

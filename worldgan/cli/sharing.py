@@ -19,7 +19,7 @@ def play(
     """Open a page on which you play the learned simulator, with the real env beside it where it is installed.
 
     Args:
-        runs: folders of runs of one env; the page switches between their models.
+        runs: folders of runs of one env, or exported .onnx files; the page switches between their models.
         host: address to serve on; other than the default lets other machines in.
         port: where, 0 for any that is free.
         sessions: tabs that can play at once.

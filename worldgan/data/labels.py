@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -43,8 +44,14 @@ class Labels:
         return _both(self.store.reward_known(index), self._keep(index))
 
     def whole(self, index: int) -> Known | None:
-        """Transitions with both."""
-        return _both(self.actions(index), self.rewards(index))
+        """Transitions with both; with an action, if no reward of the whole data set is known: then none is missed."""
+        return _both(self.actions(index), self.rewards(index)) if self._rewarded else self.actions(index)
+
+    @cached_property
+    def _rewarded(self) -> bool:
+        """Whether the store knows any reward."""
+        masks = (self.store.reward_known(index) for index in self.store.indices())
+        return any(known is None or bool(known.any()) for known in masks)
 
     def _keep(self, index: int) -> Known | None:
         if self._share == 1:

@@ -2,7 +2,7 @@
 
 The table is a CSV file with a row per action: ``video``, the file; ``step`` (or ``frame``), the number of the frame
 that the action was taken at, from 0; ``action``; and, if known, ``reward`` and ``terminated`` of the transition from
-that frame to the next. Each unbroken run of rows of a video is an episode.
+that frame to the next. A missing reward is kept as unknown. Each unbroken run of rows of a video is an episode.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row:
     """A line of the table, or several of one video that became one step.
 
     line: its number in the file, for messages.    step, after: the frames it leads from and to.
-    action: its numbers.    whole: whether all are written without a point.
+    action: its numbers.    whole: whether all are written without a point.    reward: None if nobody wrote it down.
     """
 
     line: int
@@ -48,7 +48,7 @@ class Row:
     after: int
     action: tuple[float, ...]
     whole: bool
-    reward: float
+    reward: float | None
     terminated: bool
 
 
@@ -70,7 +70,8 @@ def import_videos(
 
     table: the CSV file, None for the only one in ``folder``.    size: side of the square frames, as in ``pixels.fit``.
     actions: how many there are, None for as many as are found; only for one whole number a row.
-    every: keep each so many-th frame, with the action taken there and the sum of the rewards on the way.
+    every: keep each so many-th frame, with the action taken there and the sum of the rewards on the way, which is
+    unknown if one of them is.
     fps: keep about so many frames a second instead.    report: gets the share done, 0 to 1.
     Whole numbers become a Discrete space, several of them MultiDiscrete; others a Box as wide as the values found.
     A step that leads beyond the end of its video is left out. Episodes are truncated unless the table says
@@ -164,8 +165,7 @@ def _row(cells: Mapping[str, str], line: int, where: str) -> Row:
         after=int(step) + 1,
         action=tuple(_number(word, "action", where) for word in words),
         whole=all(_WHOLE.fullmatch(word) for word in words),
-        # Without a reward it is zero. Once episodes can say that a label is missing, this is the place to say it.
-        reward=_number(cells.get("reward") or "0", "reward", where),
+        reward=_number(cells["reward"], "reward", where) if cells.get("reward") else None,
         terminated=TRUTHS[ended],
     )
 
@@ -234,11 +234,17 @@ def _thin(rows: list[Row], stride: int) -> list[Row]:
             group[0],
             line=group[-1].line,
             after=group[-1].after,
-            reward=math.fsum(row.reward for row in group),
+            reward=_sum([row.reward for row in group]),
             terminated=group[-1].terminated,
         )
         for group in whole
     ]
+
+
+def _sum(rewards: list[float | None]) -> float | None:
+    """None if any is unknown."""
+    known = [reward for reward in rewards if reward is not None]
+    return math.fsum(known) if len(known) == len(rewards) else None
 
 
 def _encoded(
@@ -253,16 +259,18 @@ def _encoded(
             if first.shape != spec.frame:
                 got = f"frames {spec.frame} in {path} as in the first video, got {first.shape}"
                 raise WorldganError(f"expected {got}: give all one --size")
-            encoder = codec.Encoder(spec, first)
+            encoder, known = codec.Encoder(spec, first), list[bool]()
             for row in rows:
                 frame = video.at(row.after)
                 if frame is not None:
                     action = np.asarray(row.action, spec.actions.dtype).reshape(spec.actions.shape)
-                    encoder.step(action, row.reward, frame)
+                    encoder.step(action, row.reward or 0.0, frame)
+                    known.append(row.reward is not None)
                 elif row.terminated or row.after > video.count:
                     raise _too_short(video, row, table)
             if len(encoder):
-                yield index, encoder.finish(terminated=rows[-1].terminated, truncated=not rows[-1].terminated)
+                ended, masks = rows[-1].terminated, {} if all(known) else {"reward_known": np.asarray(known)}
+                yield index, encoder.finish(terminated=ended, truncated=not ended, masks=masks)
 
 
 def _too_short(video: _Video, row: Row, table: Path) -> WorldganError:

@@ -122,8 +122,8 @@ def loader(
 def sequences(
     store: EpisodeStore, *, context: int, horizon: int, count: int, seed: int, split: Split = "val"
 ) -> Window:
-    """``count`` fixed windows for evaluation, all of whose targets are valid and labelled, without repeats where
-    possible.
+    """``count`` fixed windows for evaluation, all of whose targets are valid and labelled as in ``Labels.whole``,
+    without repeats where possible.
 
     So is the context, except where no episode of the split is long enough for that as well.
     Raises WorldganError if no episode has ``horizon`` labelled steps.

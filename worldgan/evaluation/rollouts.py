@@ -40,7 +40,7 @@ def measure(rollout: Rollout, window: Window, *, best_of: Sequence[Rollout] = ()
 
 
 def event_metrics(rollout: Rollout, window: Window, *, dead_zone: float | None = None) -> dict[str, float | None]:
-    """Rewards and terminations, pooled over all horizons of the window; None where nothing defines a metric.
+    """Known rewards and terminations, pooled over all horizons of the window; None where nothing defines a metric.
 
     dead_zone: predicted rewards nearer to zero count as zero, since an expected reward is seldom exactly
     zero; None is half the smallest reward that occurs.
@@ -54,9 +54,7 @@ def event_metrics(rollout: Rollout, window: Window, *, dead_zone: float | None =
     _check(rollout, window)
     target = slice(window.context - 1, None)
     dead_zone = _dead_zone(window) if dead_zone is None else dead_zone
-    found = _events(
-        rollout, window.rewards[:, target], window.terminated[:, target], window.valid[:, target], dead_zone
-    )
+    found = _events(rollout, window, target, dead_zone)
     return found | ({"termination_accuracy": None} if found["termination_recall"] is None else {})
 
 
@@ -79,16 +77,16 @@ def _at(
         "changed_pixel_error": _number(errors[0].nanmean()),
         "changed_pixel_error_best": _number(errors.amin(0).nanmean()),
     }
-    return looks | _events(first, window.rewards[:, now], window.terminated[:, now], valid, dead_zone)
+    return looks | _events(first, window, now, dead_zone)
 
 
-def _events(
-    imagined: Rollout, rewards: Tensor, terminated: Tensor, valid: Tensor, dead_zone: float
-) -> dict[str, float | None]:
-    guess, real = imagined.rewards[valid], rewards[valid]
+def _events(imagined: Rollout, window: Window, when: int | slice, dead_zone: float) -> dict[str, float | None]:
+    """Of the transitions ``when`` of the window, which ``imagined`` is of."""
+    valid, earned = window.valid[:, when], _earned(window)[:, when]
+    guess, real = imagined.rewards[earned], window.rewards[:, when][earned]
     sign = torch.where(guess.abs() < dead_zone, 0.0, guess.sign())
     right = sign == real.sign()
-    end, called = terminated[valid], imagined.terminated[valid] >= 0.5
+    end, called = window.terminated[:, when][valid], imagined.terminated[valid] >= 0.5
     return {
         "reward_accuracy": _mean(right),
         "reward_recall": _mean(right[real != 0]),
@@ -100,9 +98,14 @@ def _events(
     }
 
 
+def _earned(window: Window) -> Tensor:
+    """Transitions whose reward is known, bool [B, n]."""
+    return window.valid if window.reward_known is None else window.valid & window.reward_known
+
+
 def _dead_zone(window: Window) -> float:
     """Half the smallest reward that occurs; half of 1 if none does."""
-    sizes = window.rewards[window.valid].abs()
+    sizes = window.rewards[_earned(window)].abs()
     sizes = sizes[sizes > 0]
     return float(sizes.min()) / 2 if len(sizes) else 0.5
 

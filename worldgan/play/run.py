@@ -13,16 +13,18 @@ from worldgan.controls import Controls, controls
 from worldgan.errors import WorldganError, extra
 from worldgan.play.real import RealEnv, open_env
 from worldgan.play.session import Session, World
+from worldgan.runtime.tensors import ExportedRun
+from worldgan.saved import saved
 from worldgan.training.checkpoint import Run
 from worldgan.types import EnvSpec
 
 
 def worlds(runs: Sequence[Path]) -> dict[str, World]:
-    """The models of runs by family, or by folder where families repeat, ready to compute at once.
+    """The models of runs, or exported files, by family, or by folder where families repeat, ready to compute at once.
 
     Raises WorldganError for a run that cannot be played, or that is of another env than the first.
     """
-    found = [Run(path) for path in runs]
+    found = [saved(path) for path in runs]
     if len({run.path.resolve() for run in found}) < len(found) or not found:
         raise WorldganError(f"expected different runs, got {', '.join(map(str, runs)) or 'none'}")
     families = [run.info().family for run in found]
@@ -76,6 +78,6 @@ def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int |
         server(Club(build, note, limits), host).run(sockets=[listening])
 
 
-def _world(name: str, family: str, run: Run) -> World:
+def _world(name: str, family: str, run: Run | ExportedRun) -> World:
     starts = {"beginning": run.starts(beginnings=True), "anywhere": run.starts(beginnings=False)}
-    return World(name, family, run.model(realism=True), starts)
+    return World(name, family, run.model(realism=True) if isinstance(run, Run) else run.model(), starts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from worldgan.arrays import Array
 from worldgan.models.world import SPREAD, distinct
 from worldgan.pixels import to_float, to_uint8
 from worldgan.runtime.model import Exported, ExportedModel, Past
+from worldgan.runtime.session import Card
 from worldgan.seeding import torch_rng
 from worldgan.types import Outcomes, Prediction, WorldModel
 
@@ -100,6 +103,35 @@ class AsTensors:
     def frame(self, state: Past) -> Tensor:
         """See ``WorldModel``."""
         return to_float(torch.from_numpy(self.model.frame(state)))
+
+
+class ExportedRun:
+    """A file of ``worldgan export --onnx`` with what is beside it; answers in tensors, as ``Run`` does."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = Exported(path)
+
+    def info(self) -> Card:
+        """What the file says of itself. Raises WorldganError as ``Session`` does."""
+        return self._model.session.card
+
+    def stamp(self) -> str:
+        """Which of the models that were here this is."""
+        return f"of crc32 {zlib.crc32(self.path.read_bytes()):08x}"
+
+    def model(self) -> AsTensors:
+        """The model; raises as ``info``."""
+        return AsTensors(self._model)
+
+    def starts(self, *, beginnings: bool) -> tuple[Tensor, Tensor]:
+        """See ``Run.starts``."""
+        frames, actions = self._file.starts(beginnings=beginnings)
+        return torch.from_numpy(frames), torch.from_numpy(actions)
+
+    @cached_property
+    def _model(self) -> ExportedModel:
+        return self._file.model()
 
 
 def load(path: str | Path, *, threads: int = 0) -> AsTensors:

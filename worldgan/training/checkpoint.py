@@ -69,6 +69,8 @@ class Run:
             mapping = json.loads(path.read_text())
         except FileNotFoundError:
             raise WorldganError(f"expected a run at {self.path}, found no run.json: train one first") from None
+        except NotADirectoryError:
+            raise WorldganError(f"expected the folder of a run, got {self.path}, which is a file") from None
         except (OSError, ValueError, RecursionError) as error:
             raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
         found = mapping if isinstance(mapping, dict) else {}
@@ -83,6 +85,10 @@ class Run:
             raise self.foreign(error, found.get("version")) from None
         except WorldganError as error:
             raise WorldganError(f"{path} is damaged ({error}): train again into another folder") from None
+
+    def stamp(self) -> str:
+        """Which of the models that were here this is."""
+        return f"at step {self.info().progress.get('step', 0):.0f}"
 
     def foreign(self, error: UnknownKey, version: object) -> WorldganError:
         """What to raise for a key in ``run.json`` that this version does not know.    version: the one it names."""

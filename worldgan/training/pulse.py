@@ -13,7 +13,10 @@ from worldgan.types import Metrics
 LATEST, RECENT, PAST = 5, 25, 300
 """Updates that must be well for a checkpoint, those that count as now, and those they are compared with."""
 RISEN, PATIENCE, EXACT = 3.0, 50, 0.1
-"""Diverged: an error this many times its own best for so many updates; one below a tenth of copying is no matter."""
+"""Diverged: an error this many times its own best for so many updates; one below a tenth of copying is no matter.
+
+Nor is a discriminator then that only guesses: where the real frame and the fake are nearly the same, it is right to.
+"""
 VANISHED, EXPLODED = 0.02, 50.0
 """A gradient's norm over its usual one."""
 BLIND, CONTENT = 0.02, 0.01
@@ -51,7 +54,12 @@ class Pulse:
     @property
     def risen(self) -> float:
         """The reconstruction error now over its own best at this horizon."""
-        return median(self.errors) / max(self.best, EXACT) if len(self.errors) == RECENT else 1.0
+        return self.error / max(self.best, EXACT) if len(self.errors) == RECENT else 1.0
+
+    @property
+    def error(self) -> float:
+        """The reconstruction error now, over that of copying the last frame; 0 while there is none."""
+        return median(self.errors) if self.errors else 0.0
 
     @property
     def calm(self) -> bool:
@@ -69,8 +77,8 @@ class Pulse:
         return self.high >= PATIENCE
 
     def numbers(self) -> Metrics:
-        """What can be said by now: error_to_best, gradient_to_usual, told_apart, eagerness."""
-        found = {"error_to_best": self.risen}
+        """What can be said by now: error_to_copying, error_to_best, gradient_to_usual, told_apart, eagerness."""
+        found = {"error_to_copying": self.error, "error_to_best": self.risen}
         if len(self.norms) == PAST:
             found["gradient_to_usual"] = median(list(self.norms)[-RECENT:]) / max(median(self.norms), 1e-12)
         if len(self.game) == PAST:
@@ -113,9 +121,10 @@ def troubles(found: Metrics) -> dict[str, str]:
             f"the discriminator tells {found['told_apart']:.1%} of frames apart and has nothing left to learn: lower "
             "adversary.optimiser.rate, or raise adversary.penalty"
         )
-    if abs(found.get("told_apart", 1.0) - 0.5) < BLIND:
+    if abs(found.get("told_apart", 1.0) - 0.5) < BLIND and found.get("error_to_copying", 0.0) > EXACT:
         troubles["blind discriminator"] = (
-            f"the discriminator only guesses (right in {found['told_apart']:.1%}): unless frames are perfect, raise "
-            "adversary.optimiser.rate, or lower adversary.penalty"
+            f"the discriminator only guesses (right in {found['told_apart']:.1%}), though frames still err by "
+            f"{found['error_to_copying']:.0%} of what copying the last does: raise adversary.optimiser.rate, or lower "
+            "adversary.penalty"
         )
     return troubles

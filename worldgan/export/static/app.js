@@ -152,7 +152,7 @@ function show(game, clock, brush) {
   $("rate").textContent = clock.rate.toFixed(clock.rate < 10 ? 1 : 0);
   $("cost").textContent = clock.cost.toFixed(1);
   $("over").hidden = !game.over;
-  $("over").textContent = `The episode is over, with reward ${game.reward.toFixed(1)}.`;
+  $("over").textContent = `Over, with reward ${game.reward.toFixed(1)}. A new game begins.`;
 }
 
 async function play(game, controls) {

@@ -15,6 +15,7 @@ let playing = false;
 let begun = false; // whether a key or button has set time in motion since the page was loaded
 let stopped = false; // by an end, so that a new start goes on by itself
 let following = false; // an agent plays
+let planned = null; // the step that the plan shown begins at
 let looking = false; // the futures are open: shown anew whenever the play stands still
 let backing = false; // the way back is held
 let busy = false; // a step is on its way
@@ -59,7 +60,8 @@ function set(header) {
   $("models").replaceChildren(...hello.models.map(modelButton));
   $("planner").replaceChildren(...hello.planners.map((name) => new Option(name === "cem" ? "cross-entropy" : name, name)));
   $("planner").value = "shooting";
-  $("real-by").textContent = hello.real.here ? "same actions, its own luck" : "";
+  $("real-by").textContent = hello.real.here ? "its own luck" : "";
+  $("real-by").title = "It takes the same actions";
   $("real").hidden = !hello.real.here;
   $("real-absent").hidden = hello.real.here;
   $("real-absent").textContent = `Not here. ${hello.note}`;
@@ -250,6 +252,7 @@ function show({ header, payload }) {
   if (header.type !== "moment") return;
   say("");
   const jumped = moment && header.step !== moment.step + 1;
+  const back = moment && header.step < moment.step;
   if (jumped || !moment) history = history.filter(({ step }) => step < header.step);
   if (header.step === 0) history = [];
   if (header.step > 0) $("hint").hidden = true;
@@ -266,7 +269,9 @@ function show({ header, payload }) {
   });
   history = history.slice(-SHOWN);
   numbers(header);
-  if (header.plan) plan(header, images.slice(header.real ? 2 : 1));
+  if (header.plan) plan(header, [images[0], ...images.slice(header.real ? 2 : 1)]);
+  planned = header.plan ? header.step : back ? null : planned;
+  $("plan").classList.toggle("past", header.step !== planned);
   ended(header);
   stale = true;
   mark();
@@ -348,20 +353,22 @@ function fit() {
 }
 
 // A picture about `side` pixels wide, less on a phone.
-function small(rgb, side = 96) {
+function small(rgb, side) {
   const canvas = document.createElement("canvas");
   picture(canvas, rgb, hello.width, hello.height);
   enlarge(canvas, hello.width, hello.height, Math.max(1, Math.round((innerWidth > 700 ? side : 64) / hello.width)));
   return canvas;
 }
 
+// images: the present, and what follows each action of the plan.
 function plan(header, images) {
+  const words = ["now", ...header.plan];
   $("plan").replaceChildren(
     ...images.map((image, i) => {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
-      caption.textContent = header.plan[i];
-      figure.append(small(image), caption);
+      caption.textContent = words[i];
+      figure.append(small(image, 72), caption);
       return figure;
     }),
   );

@@ -1,0 +1,121 @@
+"""Retakes the pictures in docs/play and docs/export: python docs/shots.py demo/gan demo/mse
+
+The runs are those of `make demo`; the first is exported too. It takes Chromium and `pip install 'worldgan[browser]'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from worldgan.export import product, web
+from worldgan.play.run import serve
+from worldgan.training.checkpoint import Run
+
+DOCS = Path(__file__).parent
+DESKTOP, PHONE = (1240, 900), (360, 880)
+HOST, PORT, SEED = "127.0.0.1", 8791, 3
+STEPS = 16
+"""Played before a picture is taken, so that curves and scores show something."""
+
+
+def main() -> None:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    runs = parser.parse_args().runs
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        Thread(target=serve, args=(runs, HOST, PORT, 6, SEED), daemon=True).start()
+        play(browser, f"http://{HOST}:{PORT}")
+        web.save(product.produce(Run(runs[0])), Path(folder))
+        with served(folder) as address:
+            exported(browser, address)
+        browser.close()
+
+
+def play(browser: Browser, address: str) -> None:
+    """An agent has played, and what could happen next is shown."""
+    for name, size, scheme in (("desktop-light", DESKTOP, "light"), ("desktop-dark", DESKTOP, "dark")):
+        with opened(browser, address, size, scheme) as page:
+            watched(page)
+            page.screenshot(path=DOCS / "play" / f"{name}.png", full_page=True)
+    for name, scheme in (("phone-light", "light"), ("phone-dark", "dark")):
+        with opened(browser, address, PHONE, scheme) as page:
+            watched(page)
+            page.evaluate("scrollTo(0, 0)" if scheme == "light" else "document.getElementById('next').scrollIntoView()")
+            page.screenshot(path=DOCS / "play" / f"{name}.png")
+
+
+def watched(page: Page) -> None:
+    """An agent plays, then time stands still."""
+    until(page, "document.body.dataset.state === 'ready'")
+    page.keyboard.press("g")
+    until(page, f"Number(document.body.dataset.step) >= {STEPS} || !document.getElementById('ended').hidden")
+    page.keyboard.press("b")  # time stands still from here
+    until(page, "document.querySelectorAll('.branch').length > 0")
+    page.wait_for_timeout(500)  # the curves are drawn ten times a second
+
+
+def exported(browser: Browser, address: str) -> None:
+    """A key is held for a while."""
+    for name, size, scheme in (("desktop-light", DESKTOP, "light"), ("phone-dark", PHONE, "dark")):
+        with opened(browser, address, size, scheme) as page:
+            until(page, "Number(document.getElementById('steps').textContent) >= 1")
+            page.keyboard.down("ArrowLeft")
+            until(page, f"Number(document.getElementById('steps').textContent) >= {STEPS // 4}")
+            page.screenshot(path=DOCS / "export" / f"{name}.png")
+
+
+@contextmanager
+def opened(browser: Browser, address: str, size: tuple[int, int], scheme: str) -> Iterator[Page]:
+    """A tab of its own."""
+    width, height = size
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        device_scale_factor=2 if size == PHONE else 1,
+        has_touch=size == PHONE,
+    )
+    page = context.new_page()
+    for _ in range(200):  # the server begins when the models are read
+        try:
+            page.goto(address)
+            break
+        except Exception:  # playwright's own, of no narrower class
+            time.sleep(0.1)
+    yield page
+    context.close()
+
+
+@contextmanager
+def served(folder: str) -> Iterator[str]:
+    """The address of a folder of static files."""
+    server = ThreadingHTTPServer((HOST, 0), partial(SimpleHTTPRequestHandler, directory=folder))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://{HOST}:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def until(page: Page, condition: str) -> None:
+    """Asked from outside: the pages forbid scripts made of text, which playwright's own waiting is."""
+    end = time.monotonic() + 120
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(50)
+
+
+if __name__ == "__main__":
+    main()
