@@ -22,6 +22,7 @@ from worldgan.simulator import SimulatedVectorEnv
 
 with extra("sb3"):
     from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecTransposeImage
 
@@ -160,3 +161,17 @@ class Trained:
         """See ``Agent``."""
         actions, _ = self._algorithm.predict(np.moveaxis(observation, -1, 1), deterministic=self._deterministic)
         return actions
+
+
+@final
+class Returns(BaseCallback):
+    """Notes each finished episode.    found: (real steps taken until then in all envs, its return)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[int, float]] = []
+
+    def _on_step(self) -> bool:
+        ended = [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+        self.found += [(self.num_timesteps, float(value)) for value in ended]
+        return True

@@ -138,8 +138,9 @@ def test_a_missing_value_without_default_is_named() -> None:
 
 
 def test_every_preset_is_an_experiment() -> None:
-    assert presets()
-    for name in presets():
+    experiments = [name for name in presets() if not name.startswith("bench/")]
+    assert experiments
+    for name in experiments:
         experiment = load(Experiment, name)
         experiment.model_config()
         assert (experiment.training.steps is None) != (experiment.training.minutes is None)

@@ -65,7 +65,9 @@ def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ())
 
 def presets() -> list[str]:
     """Names of the shipped presets."""
-    found = (path.name for path in resources.files("worldgan.configs").iterdir())
+    root = resources.files("worldgan.configs")
+    folders = {"": root, **{f"{each.name}/": each for each in root.iterdir() if each.is_dir()}}
+    found = (f"{prefix}{path.name}" for prefix, folder in folders.items() for path in folder.iterdir())
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
