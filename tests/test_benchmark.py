@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +28,26 @@ PADDLE = "worldgan/Paddle-v0"
 
 
 @dataclass(frozen=True)
-class Doomed:
-    """Dies as a process that is out of memory does, or raises, by its ``way``; in seeds from 1 it is well."""
-
-    way: str = "die"
+class Strange:
+    """Dies as a process that is out of memory does, or raises, or knows it all before, by its name."""
 
     def check(self, job: Job) -> None:
         pass
 
     def learn(self, job: Job) -> Learnt:
-        if job.seed == 0 and self.way == "die":
+        if job.name == "doomed":
             os._exit(9)
-        if job.seed == 0:
+        if job.name == "raising":
             raise ValueError("two\nlines")
         return Learnt(RandomPolicy(job.spec().actions, seed=job.seed), 3, [(1, 0.5), (3, -0.5)])
 
 
 @pytest.fixture(autouse=True)
-def doomed(monkeypatch: pytest.MonkeyPatch) -> None:
+def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-    monkeypatch.setitem(COMPETITORS, "doomed", Doomed)
+    monkeypatch.setattr("worldgan.benchmark.report.numbers", partial(numbers, resamples=20))
+    for name in ("doomed", "raising", "lucky"):
+        monkeypatch.setitem(COMPETITORS, name, Strange)
 
 
 def small(**changes: Any) -> dict[str, Any]:
@@ -98,34 +99,37 @@ def test_every_competitor_learns_and_plays(name: str, tmp_path: Path) -> None:
     assert min(result[key] for key in ("seconds", "cpu_seconds", "acting_milliseconds")) >= 0
 
 
-def test_runs_are_done_once_and_one_that_dies_takes_no_other_with_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plan = suite(competitors={"doomed": {}, "random": {}}, seeds=2)
+def test_a_run_that_dies_takes_no_other_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = suite(competitors={"doomed": {}, "raising": {}, "random": {}})
     with pytest.raises(
-        WorldganError, match=r"1 of 4 runs failed, the first: doomed on .*Paddle.* seed 0: its process died"
+        WorldganError, match=r"2 of 3 runs failed, the first: (doomed|raising) on .*Paddle-v0, 20 steps"
     ):
-        bench(plan, tmp_path, workers=3)
-    assert capsys.readouterr().err.count("exit code 9") == 1
-    found = json.loads((tmp_path / "report.json").read_text())
-    assert len(found["failed"]) == 1
-    assert {name: len(runs) for name, runs in found["budgets"][0]["scores"][PADDLE].items()} == {
-        "random": 2,
-        "doomed": 1,
-    }
+        bench(plan, tmp_path, workers=2)
+    said = capsys.readouterr().err
+    assert said.count("doomed on worldgan/Paddle-v0, 20 steps, seed 0: its process died with exit code 9\n") == 1
+    assert said.count("raising on worldgan/Paddle-v0, 20 steps, seed 0: ValueError: two lines\n") == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(report["failed"]) == 2
+    assert report["budgets"][0]["scores"][PADDLE].keys() == {"random"}
     assert "died with exit code 9" in (tmp_path / "index.html").read_text()
-    files = sorted(tmp_path.glob("runs/*/result.json"))
-    assert len(files) == 3
-    before = [file.stat().st_mtime_ns for file in files]
-    with pytest.raises(WorldganError, match="1 of 4"):
-        bench(plan, tmp_path)
-    assert [file.stat().st_mtime_ns for file in files] == before
-    assert "random" in bench(plan, tmp_path, workers=0)
 
 
-def test_what_a_competitor_raises_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(WorldganError, match=r"expected a finished run .*ValueError: two lines$"):
-        bench(suite(competitors={"doomed": {"way": "raise"}}), tmp_path)
+def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[tuple[str, int]]] = []
+
+    def run_all(missing: list[Job], **options: Any) -> list[str]:
+        asked.append([(job.name, job.seed) for job in missing])
+        for job in missing[:3]:
+            job.folder.mkdir(parents=True)
+            result_file(job).write_text(json.dumps(perform(job)))
+        return []
+
+    monkeypatch.setattr("worldgan.benchmark.run_all", run_all)
+    plan = suite(competitors={"random": {}, "lucky": {}}, seeds=2)
+    with pytest.raises(WorldganError, match=r"expected a finished run in .*: give it workers"):
+        bench(plan, tmp_path, workers=0)
+    assert [bench(plan, tmp_path).count("\n") for _ in range(2)] == [2, 2]
+    assert asked == [[("random", 0), ("lucky", 0), ("random", 1), ("lucky", 1)], [("lucky", 1)]]
 
 
 def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:
@@ -233,5 +237,6 @@ def test_the_extra_that_a_competitor_needs_is_named(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("name", [name for name in presets() if name.startswith("bench/")])
 def test_presets_can_be_run(name: str, tmp_path: Path) -> None:
     found = load(Suite, name)
-    assert len(found.jobs(COMPETITORS, str(tmp_path))) == len(found.envs) * len(found.competitors) * found.seeds
-    assert isinstance(found.jobs(COMPETITORS, str(tmp_path))[0].competitor, Random)
+    made = found.jobs(COMPETITORS, str(tmp_path))
+    assert len(made) == len(found.envs) * len(found.competitors) * found.seeds
+    assert isinstance(made[0].competitor, Random)

@@ -81,6 +81,7 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rng: np.random.Generator | None = None
         self._generator: Any = None
+        self._done = np.zeros(num_envs, np.bool_)
         self.state: Any = None
 
     def reset(

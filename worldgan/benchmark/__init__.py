@@ -28,7 +28,7 @@ def bench(suite: Suite, out: Path, *, workers: int = 1, command: str = "worldgan
             failed = run_all(missing, workers=workers, report=report)
     results = [result for job in jobs if (result := finished(job)) is not None]
     if not results:
-        raise WorldganError(f"expected a finished run in {out}, got none; {failed[0] if failed else 'give it workers'}")
+        raise WorldganError(f"expected a finished run in {out}, got none: {failed[0] if failed else 'give it workers'}")
     table = write_report(out, results, points=suite.points, command=command, failed=failed)
     if failed:
         again = "the others are written up, and the same command tries again"

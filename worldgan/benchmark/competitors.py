@@ -29,7 +29,6 @@ class Random:
 
     def check(self, job: Job) -> None:
         """See ``Competitor``."""
-        job.spec()
 
     def learn(self, job: Job) -> Learnt:
         """See ``Competitor``."""
@@ -52,7 +51,6 @@ class ModelFree:
 
     def check(self, job: Job) -> None:
         """See ``Competitor``."""
-        job.spec()
         with extra("sb3"):
             importlib.import_module("stable_baselines3")
 
@@ -96,7 +94,6 @@ class Plan:
 
     def check(self, job: Job) -> None:
         """See ``Competitor``."""
-        job.spec()
         experiment = self.experiment(job)
         training, window = experiment.training, experiment.model_config().backbone.context
         window += max(training.rollout)

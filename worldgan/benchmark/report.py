@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from worldgan.evaluation.figures import Line, Panel, chart, palette, png, sheet
 from worldgan.evaluation.findings import count, number
@@ -145,7 +146,7 @@ def write_report(out: Path, results: Sequence[PLAIN], *, points: int, command: s
     atomic_write(out / "report.json", text.encode())
     drawn = [[(panel.title, chart(panel)) for panel in _panels(*each)] for each in zip(budgets, measured, strict=True)]
     atomic_write(out / "curves.png", sheet([image for each in drawn for _, image in each]))
-    sections = [section for found, each in zip(budgets, measured, strict=True) for section in _sections(found, each)]
+    sections = [section for each in zip(budgets, measured, drawn, strict=True) for section in _sections(*each)]
     atomic_write(out / "index.html", page(_title(budgets), _lead(results, failed), command, sections).encode())
     return "\n".join(_text(each) for each in measured)
 
@@ -161,9 +162,9 @@ def _lead(results: Sequence[PLAIN], failed: Sequence[str]) -> list[str]:
     return [*lines, *(f"Failed: {line}" for line in failed)]
 
 
-def _sections(found: Found, measured: PLAIN) -> list[Section]:
+def _sections(found: Found, measured: PLAIN, drawn: Sequence[tuple[str, Image]]) -> list[Section]:
     steps = f"{found.budget:,} real steps"
-    charts = [Picture(png(chart(panel)), panel.title, wide=False) for panel in _panels(found, measured)]
+    charts = [Picture(png(image), title, wide=False) for title, image in drawn]
     return [
         Section(f"Games, {steps}", SCORES, [_score_table(found)]),
         Section(f"All games, {steps}", AGGREGATE, [_aggregate_table(measured)]),

@@ -103,6 +103,8 @@ class Suite:
                 range(suite.seeds), suite.budgets, suite.envs, self._made(known)
             )
         ]
+        for env in suite.envs:
+            envs.spec(env, suite.envs[env])
         for job in found:
             if job.seed == 0:
                 job.competitor.check(job)

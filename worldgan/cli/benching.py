@@ -26,8 +26,8 @@ def bench(
         workers: runs at a time, a process each; 0 only writes up what is there.
         settings: single settings of the benchmark, such as seeds=2 or competitors.ppo.envs=4.
     """
-    from worldgan.benchmark import Suite
     from worldgan.benchmark import bench as run
+    from worldgan.benchmark.suite import Suite
     from worldgan.config import load
 
     chosen = {"out": out, "workers": workers, "set": each_of(settings)}
