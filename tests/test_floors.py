@@ -97,8 +97,10 @@ def test_imports_point_down(name: str) -> None:
 
 METRICS = {
     f"worldgan.evaluation.{name}"
-    for name in ("frames", "distribution", "rollouts", "spectrum", "frechet", "judge", "sensitivity", "drift")
-}
+    for name in (
+        "frames", "distribution", "rollouts", "spectrum", "frechet", "judge", "sensitivity", "drift", "statistics",
+    )
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("metrics", sorted(METRICS))

@@ -13,6 +13,7 @@ from test_floors import MODULES
 from tiny import leaves, settings
 
 from worldgan.agents import PlannerConfig
+from worldgan.benchmark.suite import Suite
 from worldgan.config import from_mapping, load
 from worldgan.models import FAMILIES
 from worldgan.models.backbones import BACKBONES
@@ -21,7 +22,7 @@ from worldgan.models.objectives import OBJECTIVES
 from worldgan.models.regularity import REGULARITIES
 from worldgan.training.trainer import Experiment, TrainingConfig
 
-CONFIGS = [TrainingConfig, PlannerConfig, *(family.config for family in FAMILIES.values())]
+CONFIGS = [TrainingConfig, PlannerConfig, Suite, *(family.config for family in FAMILIES.values())]
 
 
 def read_of_configs(tree: ast.AST) -> Iterator[str]:
@@ -30,7 +31,7 @@ def read_of_configs(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             owner = node.value
             name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-            if name in {"config", "training", "backbone", "optimiser", "adversary"}:
+            if name in {"config", "training", "backbone", "optimiser", "adversary", "suite"}:
                 yield node.attr
 
 

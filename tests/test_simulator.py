@@ -363,3 +363,20 @@ def test_500_random_steps(paddle_run: Run) -> None:
         assert not (terminated & truncated).any()
         ends += int((terminated | truncated).sum())
     assert ends >= 4 * (500 // 41)
+
+
+def test_a_mask_starts_some_anew_and_leaves_the_others() -> None:
+    env = vector(PerfectModel(), 3, horizon=2)
+    with pytest.raises(WorldganError, match="expected option reset_mask, after a first reset of all"):
+        env.reset(options={"reset_mask": np.ones(3, np.bool_)})
+    env.reset(seed=0)
+    env.step(np.zeros(3, int))
+    before = env.step(np.zeros(3, int))[0]
+    after, _ = env.reset(options={"reset_mask": np.array([True, False, False])})
+    assert np.array_equal(after[1:], before[1:])
+    _, _, _, truncated, _ = env.step(np.zeros(3, int))  # the others, which were done, begin anew only now
+    assert not truncated.any()
+    assert env.step(np.zeros(3, int))[3].tolist() == [True, False, False]
+    for mask in (np.ones(2, np.bool_), np.ones(3), np.zeros(3, np.bool_)):
+        with pytest.raises(WorldganError, match=r"bool \[3\] with a True, got"):
+            env.reset(options={"reset_mask": mask})

@@ -65,7 +65,9 @@ def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ())
 
 def presets() -> list[str]:
     """Names of the shipped presets."""
-    found = (path.name for path in resources.files("worldgan.configs").iterdir())
+    root = resources.files("worldgan.configs")
+    folders = {"": root, **{f"{each.name}/": each for each in root.iterdir() if each.is_dir()}}
+    found = (f"{prefix}{path.name}" for prefix, folder in folders.items() for path in folder.iterdir())
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
@@ -95,10 +97,15 @@ def _read(source: str | Path) -> dict[str, Any]:
         text = path.read_bytes()
     else:
         raise WorldganError(f"expected a YAML file at {path}, found none")
-    mapping = parse(text, str(source)) or {}
+    mapping = _unshared(parse(text, str(source)) or {})
     if not isinstance(mapping, dict):
         raise WorldganError(f"expected a mapping in {source}, got {type(mapping).__name__}")
     return mapping
+
+
+def _unshared(value: Any) -> Any:
+    """The same with sections of their own, so that to override one is not to override a YAML alias of it."""
+    return {key: _unshared(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _override(mapping: dict[str, Any], override: str) -> None:

@@ -81,6 +81,7 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rng: np.random.Generator | None = None
         self._generator: Any = None
+        self._done = np.zeros(num_envs, np.bool_)
         self.state: Any = None
 
     def reset(
@@ -90,13 +91,19 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
 
         options: ``frames``, uint8 [N, K, H, W, C] or [K, H, W, C] for all, and ``actions``, raw [N, K - 1, ...] or
         [K - 1, ...], start from given states. Without ``actions``, none were taken.
-        Raises WorldganError for states that do not fit the model.
+        ``reset_mask``, bool [N], starts those envs alone, from new states; the others stay as they are.
+        Raises WorldganError for states that do not fit the model, or a mask of another shape or before all are started.
         """
         seeds = list(seed) if isinstance(seed, Sequence) else [seed]
         if any(each is not None for each in seeds):
             self._seed(0, *map(str, seeds))
         elif self._rng is None:
             self._seed(secrets.randbits(63))
+        if options is not None and "reset_mask" in options:
+            fresh = self._mask(options["reset_mask"])
+            self._restart(fresh)
+            self._done = self._done & ~fresh
+            return self._observe(), {}
         given = options is not None and "frames" in options
         self.state = self._arrays.start(*(self._given(options or {}) if given else self._drawn(self.num_envs)))
         self._steps = np.zeros(self.num_envs, np.int64)
@@ -149,6 +156,16 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         rows[fresh] = self.num_envs + np.arange(count)
         self.state = self._arrays.index(both, rows)
         self._steps[fresh] = 0
+
+    def _mask(self, given: NDArray[Any]) -> NDArray[np.bool_]:
+        """The same. Raises WorldganError if it is none, or there is nothing yet that could stay as it is."""
+        mask = np.asarray(given)
+        if self.state is None or mask.dtype != np.bool_ or mask.shape != (self.num_envs,) or not mask.any():
+            raise WorldganError(
+                f"expected option reset_mask, after a first reset of all, to be bool [{self.num_envs}] with a True, "
+                f"got {mask.dtype} {list(mask.shape)}"
+            )
+        return mask
 
     def _drawn(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Random start states."""

@@ -120,11 +120,12 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     printed = run(
         "evaluate", "--runs", "gan", "mse", "--data", "data", "--out", "report", "--horizon", 5, "--windows", 4
     )
-    assert all(word in printed for word in ("gan", "mse", "copy-last", "PSNR"))
+    assert all(word in printed for word in ("gan", "mse", "copy-last", "PSNR", "ranking of 10 policies over 5 steps"))
+    assert json.loads(Path("report/ranking.json").read_text()).keys() == {"gan", "mse"}
     curves = json.loads(Path("report/metrics.json").read_text())
     assert curves.keys() == {"gan", "mse", "copy-last"}
     assert all(len(values) == 5 for curve in curves.values() for values in curve.values())
-    for name in ("horizons.png", "strip.png", "rollout.gif"):
+    for name in ("horizons.png", "strip.png", "rollout.gif", "ranking.png"):
         with Image.open(tmp_path / "report" / name) as image:
             assert min(image.size) > 30
     planning = ("--horizon", 4, "--candidates", 4, "--episodes", 1, "--max-steps", 5)

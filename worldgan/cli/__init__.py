@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from worldgan.cli.acting import plan
+from worldgan.cli.benching import bench
 from worldgan.cli.datasets import collect, data, doctor, imagine
 from worldgan.cli.modelling import compare, evaluate, train
 from worldgan.cli.sharing import export, play, pull, push
@@ -28,7 +29,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     run(out, seed=seed)
 
 
-_VERBS = (doctor, collect, train, evaluate, compare, plan, play, imagine, export, data, push, pull, demo)
+_VERBS = (doctor, collect, train, evaluate, compare, bench, plan, play, imagine, export, data, push, pull, demo)
 VERBS = {verb.__name__: verb for verb in _VERBS}
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from worldgan.cli.settings import Settings, command_line, each_of, experiment_of
 from worldgan.errors import WorldganError
-from worldgan.progress import progress
+from worldgan.progress import progress, say
 from worldgan.saved import saved
+
+if TYPE_CHECKING:
+    from worldgan.types import EnvSpec, WorldModel
 
 
 def train(
@@ -50,9 +55,13 @@ def evaluate(
     horizon: int = 50,
     windows: int = 64,
     samples: int = 4,
+    policies: int = 10,
     seed: int = 0,
 ) -> None:
     """Put trained runs beside each other on held-out windows: table, metrics.json, curves, strip and animation.
+
+    Where the env is installed, policies of different strength also play in each simulator and in the real env, and
+    ranking.json and ranking.png say whether the simulator ranks them right.
 
     Args:
         runs: folders of runs, or exported .onnx files.
@@ -61,20 +70,25 @@ def evaluate(
         horizon: steps imagined.
         windows: how many contexts.
         samples: rollouts per context for the "best of N" metrics.
-        seed: of windows and samples.
+        policies: how many are ranked by their returns, minutes of work for large frames; 0 ranks none.
+        seed: of windows, samples and policies.
     """
     from worldgan.data.store import EpisodeStore
     from worldgan.evaluation.held_out import evaluate as measure
+    from worldgan.evaluation.ranking import check_policies
     from worldgan.evaluation.report import table
 
+    if policies:
+        check_policies(policies)
     found = [saved(path) for path in runs]
     families = [run.info().family for run in found]
     names = families if len({*families}) == len(families) else [str(run.path) for run in found]
     models = {name: run.model() for name, run in zip(names, found, strict=True)}
+    store = EpisodeStore.open(data)
     with progress("evaluate", len(models), unit="models") as report:
         curves = measure(
             models,
-            EpisodeStore.open(data),
+            store,
             out,
             horizon=horizon,
             windows=windows,
@@ -83,7 +97,30 @@ def evaluate(
             report_progress=report,
         )
     print(table(curves))
+    if policies:
+        _rank(models, store.spec, out, policies=policies, horizon=horizon, seed=seed)
     print(f"report at {out}")
+
+
+def _rank(
+    models: Mapping[str, WorldModel[Any]], spec: EnvSpec, out: Path, *, policies: int, horizon: int, seed: int
+) -> None:
+    """Rank policies in each model, if the real env can be made to check."""
+    from worldgan import envs
+    from worldgan.evaluation import ranking
+
+    try:
+        envs.make(spec.id, **spec.options).close()
+    except WorldganError as error:
+        return say(f"policies are not ranked, since the real env is missing: {error}")
+    found = {}
+    for name, model in models.items():
+        chosen = ranking.policies(model, policies, seed=seed)
+        with progress(f"rank policies in {name}", policies, unit="policies") as report:
+            make_env = partial(envs.make, spec.id, **spec.options)
+            found[name] = ranking.rank(model, make_env, chosen, horizon=horizon, seed=seed, report=report)
+    ranking.write_rankings(out, found)
+    print(ranking.table(found))
 
 
 def compare(

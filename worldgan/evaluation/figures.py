@@ -18,7 +18,7 @@ LEGEND_COLUMNS, LEGEND_ROW = 4, 0.055  # entries side by side, and height of a r
 
 @dataclass(frozen=True)
 class Line:
-    """x, y: as many of each; None where nothing is known.    style: "-", "--" or ":"."""
+    """x, y: as many of each; None where nothing is known.    style: "-", "--", ":", or "o" for points alone."""
 
     label: str
     x: Sequence[float]
@@ -57,8 +57,9 @@ def chart(panel: Panel) -> Image.Image:
     axes = figure.subplots()
     for line in panel.lines:
         heights = [np.nan if value is None else value for value in line.y]
-        marker = "o" if np.isfinite(heights).sum() < 12 and line.style == "-" else ""  # a point is no line
-        axes.plot(line.x, heights, label=line.label, color=line.colour, ls=line.style, marker=marker, lw=1.8, ms=4)
+        few = np.isfinite(heights).sum() < 12 and line.style == "-"  # a point is no line
+        marker, ls = "o" if few or line.style == "o" else "", "" if line.style == "o" else line.style
+        axes.plot(line.x, heights, label=line.label, color=line.colour, ls=ls, marker=marker, lw=1.8, ms=4)
     if panel.real is not None:
         axes.axhline(panel.real, color="black", linewidth=0.8)
         place, at = (1, panel.real), ("axes fraction", "data")

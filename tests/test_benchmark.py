@@ -1,0 +1,242 @@
+"""A benchmark: what is finished is not done again, what dies is said in a line, and the report says what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import settings
+
+from worldgan import cli
+from worldgan.benchmark import bench
+from worldgan.benchmark.competitors import COMPETITORS, Random, recent
+from worldgan.benchmark.report import by_budget, numbers
+from worldgan.benchmark.runs import finished, perform, result_file
+from worldgan.benchmark.suite import Job, Learnt, Suite
+from worldgan.config import from_mapping, load, parse, presets
+from worldgan.data.collect import RandomPolicy
+from worldgan.errors import WorldganError
+from worldgan.evaluation.statistics import interquartile_mean, normalised, probability_of_improvement
+
+PADDLE = "worldgan/Paddle-v0"
+
+
+@dataclass(frozen=True)
+class Strange:
+    """Dies as a process that is out of memory does, or raises, or knows it all before, by its name."""
+
+    def check(self, job: Job) -> None:
+        pass
+
+    def learn(self, job: Job) -> Learnt:
+        if job.name == "doomed":
+            os._exit(9)
+        if job.name == "raising":
+            raise ValueError("two\nlines")
+        return Learnt(RandomPolicy(job.spec().actions, seed=job.seed), 3, [(1, 0.5), (3, -0.5)])
+
+
+@pytest.fixture(autouse=True)
+def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    monkeypatch.setattr("worldgan.benchmark.report.numbers", partial(numbers, resamples=20))
+    for name in ("doomed", "raising", "lucky"):
+        monkeypatch.setitem(COMPETITORS, name, Strange)
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    base = {"envs": {PADDLE: None}, "competitors": {"random": {}}, "seeds": 1, "budgets": [20]}
+    return base | {"episodes": 2, "max_steps": 6, "points": 2} | changes
+
+
+def suite(**changes: Any) -> Suite:
+    return from_mapping(Suite, small(**changes))
+
+
+def jobs(out: Path, **changes: Any) -> list[Job]:
+    return suite(**changes).jobs(COMPETITORS, str(out))
+
+
+def tiny_plan() -> dict[str, Any]:
+    """As ``tiny.tiny`` trains."""
+    found: dict[str, Any] = {"search": {"horizon": 2, "candidates": 2, "samples": 1}, "training": {"steps": 2}}
+    for setting in settings("gan"):
+        path, value = setting.split("=")
+        *parents, last = path.split(".")
+        section = found
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = parse(value, setting)
+    return found
+
+
+TINY: dict[str, dict[str, Any]] = {
+    "random": {},
+    "ppo": {"envs": 2, "settings": {"n_steps": 8, "batch_size": 8}},
+    "dqn": {"envs": 1, "settings": {"learning_starts": 5, "buffer_size": 50}},
+    "plan-gan": tiny_plan(),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_competitor_learns_and_plays(name: str, tmp_path: Path) -> None:
+    [job] = jobs(tmp_path, competitors={name: TINY[name]}, budgets=[60])
+    result = perform(job)
+    assert json.loads(json.dumps(result)) == result
+    assert (result["env"], result["competitor"], result["budget"]) == (PADDLE, name, 60)
+    assert result["score"] == pytest.approx(np.mean(result["returns"]))
+    assert len(result["returns"]) == 2
+    assert result["steps"] == 0 if name == "random" else 60 <= result["steps"] < 120
+    steps = [step for step, _ in result["curve"]]
+    assert steps
+    assert steps == sorted(steps)
+    assert min(result[key] for key in ("seconds", "cpu_seconds", "acting_milliseconds")) >= 0
+
+
+def test_a_run_that_dies_takes_no_other_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = suite(competitors={"doomed": {}, "raising": {}, "random": {}})
+    with pytest.raises(
+        WorldganError, match=r"2 of 3 runs failed, the first: (doomed|raising) on .*Paddle-v0, 20 steps"
+    ):
+        bench(plan, tmp_path, workers=2)
+    said = capsys.readouterr().err
+    assert said.count("doomed on worldgan/Paddle-v0, 20 steps, seed 0: its process died with exit code 9\n") == 1
+    assert said.count("raising on worldgan/Paddle-v0, 20 steps, seed 0: ValueError: two lines\n") == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(report["failed"]) == 2
+    assert report["budgets"][0]["scores"][PADDLE].keys() == {"random"}
+    assert "died with exit code 9" in (tmp_path / "index.html").read_text()
+
+
+def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[tuple[str, int]]] = []
+
+    def run_all(missing: list[Job], **options: Any) -> list[str]:
+        asked.append([(job.name, job.seed) for job in missing])
+        for job in missing[:3]:
+            job.folder.mkdir(parents=True)
+            result_file(job).write_text(json.dumps(perform(job)))
+        return []
+
+    monkeypatch.setattr("worldgan.benchmark.run_all", run_all)
+    plan = suite(competitors={"random": {}, "lucky": {}}, seeds=2)
+    with pytest.raises(WorldganError, match=r"expected a finished run in .*: give it workers"):
+        bench(plan, tmp_path, workers=0)
+    assert [bench(plan, tmp_path).count("\n") for _ in range(2)] == [2, 2]
+    assert asked == [[("random", 0), ("lucky", 0), ("random", 1), ("lucky", 1)], [("lucky", 1)]]
+
+
+def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:
+    [job] = jobs(tmp_path)
+    assert finished(job) is None
+    job.folder.mkdir(parents=True)
+    result_file(job).write_text(json.dumps(perform(job)))
+    assert finished(job) is not None
+    [other] = jobs(tmp_path, competitors={"random": {"repeat": 2}})
+    with pytest.raises(WorldganError, match=r"expected settings {'repeat': 4} as in .*result.json, got {'repeat': 2}"):
+        finished(other)
+    result_file(job).write_text("{")
+    with pytest.raises(WorldganError, match="is damaged"):
+        finished(job)
+
+
+def result(env: str, competitor: str, seed: int, score: float, **more: Any) -> dict[str, Any]:
+    cost = {"steps": 100, "seconds": 2.0, "cpu_seconds": 3.0, "acting_milliseconds": 1.0}
+    base = {"env": env, "competitor": competitor, "seed": seed, "budget": 100, "score": score, "settings": {}}
+    return base | cost | {"curve": [[50, score / 2], [100, score]]} | more
+
+
+RAW = {"a": {"random": [0.0, 2.0], "ppo": [5.0, 7.0]}, "b": {"random": [-20.0, -20.0], "ppo": [-20.0, 0.0]}}
+RESULTS = [
+    result(env, name, seed, score)
+    for env, played in RAW.items()
+    for name, scores in played.items()
+    for seed, score in enumerate(scores)
+]
+
+
+def test_the_report_is_what_the_statistics_say() -> None:
+    [found] = by_budget(RESULTS, points=2)
+    said = numbers(found, resamples=50)
+    scaled = {
+        name: normalised([RAW[env][name] for env in RAW], zero=[1, -20], one=[6, -10]) for name in ("random", "ppo")
+    }
+    assert said["scores"] == RAW
+    for name, runs in scaled.items():
+        assert said["interquartile_mean"][name]["value"] == pytest.approx(interquartile_mean(runs))
+    wins = said["improvement"]["ppo"]["random"]
+    assert wins["value"] == pytest.approx(probability_of_improvement(scaled["ppo"], scaled["random"])) == 0.875
+    assert wins["low"] <= 0.875 <= wins["high"]
+    assert said["profile"]["ppo"]["value"][0] == 0.75  # one of four runs is no better than chance
+    assert said["curves"]["steps"] == [50, 100]
+    assert said["curves"]["ppo"][1] == pytest.approx(interquartile_mean(scaled["ppo"]))
+    assert said["cost"]["ppo"]["cpu_seconds"] == 3
+
+
+def test_curves_begin_where_all_runs_are_known() -> None:
+    late = [*RESULTS, result("a", "dqn", 0, 3.0), result("b", "dqn", 0, 3.0, curve=[[100, 3.0]])]
+    [found] = by_budget(late, points=2)
+    assert numbers(found, resamples=5)["curves"]["dqn"][0] is None
+
+
+def test_who_lacks_a_game_is_left_out_of_the_aggregates() -> None:
+    [found] = by_budget([*RESULTS, result("a", "dqn", 0, 3.0)], points=2)
+    said = numbers(found, resamples=5)
+    assert set(said["interquartile_mean"]) == {"random", "ppo"}
+    assert said["scores"]["a"]["dqn"] == [3.0]
+
+
+def test_recent_returns() -> None:
+    episodes = [(step, float(step)) for step in range(1, 13)]
+    assert recent(episodes)[0] == (1, 1)
+    assert recent(episodes)[-1] == (12, pytest.approx(np.mean(range(3, 13))))
+
+
+WRONG = [
+    ({"competitors": {"pppo": {}}}, "unknown competitor 'pppo': did you mean 'ppo'"),
+    ({"competitors": {"ppo": {"env": 3}}}, "did you mean 'competitors.ppo.envs'"),
+    ({"competitors": {}}, "expected envs, competitors and budgets of one or more"),
+    ({"competitors": {"plan-gan": {"training": {"steps": 3}}}, "budgets": [4]}, "a budget of one window or more"),
+    ({"competitors": {"plan-gan": {}}, "budgets": [400]}, "either training.steps or training.minutes for plan-gan"),
+    ({"competitors": {"plan-gan": {"training": {"steps": 3}, "planner": "shoting"}}}, "did you mean 'shooting'"),
+    (
+        {"competitors": {"plan-gan": {"training": {"steps": 3}, "search": {"horizn": 1}}}},
+        "did you mean 'search.horizon'",
+    ),
+    ({"envs": {"worldgan/Padle-v0": None}}, "worldgan/Paddle-v0"),
+    ({"seeds": 0}, "seeds"),
+    ({"seed": 0}, "unknown config key 'seed': did you mean 'seeds'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_suite_is_one_line_before_anything_is_done(
+    changes: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "suite.yaml"
+    file.write_text(json.dumps(small(**changes)))
+    assert cli.main(["bench", str(file), "--out", str(tmp_path / "out")]) == 2
+    line = capsys.readouterr().err
+    assert message in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_extra_that_a_competitor_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "stable_baselines3", None)
+    with pytest.raises(WorldganError, match=r"pip install 'worldgan\[sb3\]'"):
+        jobs(tmp_path, competitors={"ppo": {}})
+
+
+@pytest.mark.parametrize("name", [name for name in presets() if name.startswith("bench/")])
+def test_presets_can_be_run(name: str, tmp_path: Path) -> None:
+    found = load(Suite, name)
+    made = found.jobs(COMPETITORS, str(tmp_path))
+    assert len(made) == len(found.envs) * len(found.competitors) * found.seeds
+    assert isinstance(made[0].competitor, Random)

@@ -1,0 +1,117 @@
+"""What a benchmark consists of: envs x competitors x seeds x budgets of real steps, one ``Job`` for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from worldgan import envs
+from worldgan.config import from_mapping
+from worldgan.errors import WorldganError, unknown
+from worldgan.evaluation.held_out import check_counts
+from worldgan.types import Agent, EnvSpec
+
+
+class Learnt(NamedTuple):
+    """agent: plays as well as it learnt to.    steps: real ones that it took.
+
+    curve: (real steps, return) while it learnt, rising steps; empty if it did not play by then what it learnt.
+    """
+
+    agent: Agent
+    steps: int
+    curve: list[tuple[int, float]]
+
+
+class Competitor(Protocol):
+    """A frozen dataclass whose fields are the settings."""
+
+    def check(self, job: Job) -> None:
+        """Raises WorldganError for what would fail only after a while."""
+
+    def learn(self, job: Job) -> Learnt:
+        """Learn from at most ``job.budget`` real steps, or as few more as finish an episode or an update."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.    name: of the competitor.    options: of the env.    root: folder of the benchmark."""
+
+    env: str
+    options: dict[str, Any]
+    name: str
+    competitor: Competitor
+    seed: int
+    budget: int
+    episodes: int
+    max_steps: int
+    root: str
+
+    def make_env(self) -> Any:
+        """A new env."""
+        return envs.make(self.env, **self.options)
+
+    def spec(self) -> EnvSpec:
+        """Of that env. Raises WorldganError if there is none."""
+        return envs.spec(self.env, self.options)
+
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return f"{self.name} on {self.env}, {self.budget:,} steps, seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """For the result and what the competitor keeps."""
+        env = self.env.replace("/", "-").replace(":", "-")
+        return Path(self.root) / "runs" / f"{env}-{self.name}-{self.budget}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a YAML file of ``worldgan bench`` holds.
+
+    envs: id -> options of the env.    competitors: name -> its settings.    seeds: runs of each, seeds 0, 1, ...
+    budgets: real steps to learn from.    episodes: played after learning, whose mean return is the final score.
+    max_steps: longer ones are truncated.    points: of learning curves.
+    """
+
+    envs: dict[str, Any] = field(default_factory=dict)
+    competitors: dict[str, Any] = field(default_factory=dict)
+    seeds: int = 5
+    budgets: tuple[int, ...] = (100_000,)
+    episodes: int = 30
+    max_steps: int = 1000
+    points: int = 10
+
+    def jobs(self, known: Mapping[str, type[Any]], root: str) -> list[Job]:
+        """All runs, seeds last, so that an early report has all competitors.    known: name -> class.
+
+        Raises WorldganError for whatever would otherwise be found only hours later.
+        """
+        suite = self
+        if not suite.envs or not suite.competitors or not suite.budgets:
+            raise WorldganError("expected envs, competitors and budgets of one or more in a benchmark, got none")
+        counts = {"seeds": suite.seeds, "episodes": suite.episodes, "max_steps": suite.max_steps}
+        check_counts(**counts, points=suite.points, budgets=min(suite.budgets))
+        found = [
+            Job(env, dict(suite.envs[env] or {}), name, competitor, seed, budget, suite.episodes, suite.max_steps, root)
+            for seed, budget, env, (name, competitor) in product(
+                range(suite.seeds), suite.budgets, suite.envs, self._made(known)
+            )
+        ]
+        for env in suite.envs:
+            envs.spec(env, suite.envs[env])
+        for job in found:
+            if job.seed == 0:
+                job.competitor.check(job)
+        return found
+
+    def _made(self, known: Mapping[str, type[Any]]) -> Iterator[tuple[str, Competitor]]:
+        for name, settings in self.competitors.items():
+            if name not in known:
+                raise unknown("competitor", name, known)
+            yield name, from_mapping(known[name], settings or {}, where=f"competitors.{name}.")

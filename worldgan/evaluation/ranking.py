@@ -1,0 +1,184 @@
+"""Would the simulator choose the same policy as the real env? Returns of several policies in both, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from worldgan import pixels
+from worldgan.agents import PLANNERS, Memory, PlannerConfig
+from worldgan.agents.policies import EpsilonGreedy, Habit
+from worldgan.data.collect import MakeEnv, RandomPolicy
+from worldgan.errors import WorldganError
+from worldgan.evaluation.figures import COLOURS, GREY, Line, Panel, chart, palette, sheet
+from worldgan.evaluation.returns import play
+from worldgan.evaluation.statistics import Numbers, spearman
+from worldgan.files import atomic_write
+from worldgan.pixels import Frames
+from worldgan.progress import Report
+from worldgan.seeding import derive, torch_rng
+from worldgan.types import Agent, WorldModel
+
+STARTS = 16
+"""Episodes of each policy in either world."""
+FEWEST = 3
+"""Policies of which a rank correlation can say anything."""
+PLANNER = PlannerConfig(horizon=8, candidates=6, samples=1, hold=8)
+"""A cheap one, 48 imagined steps an action: it has to be better than chance, not good."""
+
+Policies = Mapping[str, Callable[[], Agent]]
+"""Name -> makes the policy, as new and with the same seed each time."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean returns, float64 [P, H], of P policies over the first 1..H steps of episodes with the same beginnings."""
+
+    policies: tuple[str, ...]
+    simulated: Numbers
+    real: Numbers
+
+    def correlation(self) -> list[float | None]:
+        """Spearman's, of the order of the policies, -1 to 1 for each of H; None where all earn the same."""
+        return [spearman(*pair) for pair in zip(self.simulated.T, self.real.T, strict=True)]
+
+    def error(self) -> list[float | None]:
+        """Mean absolute error of a simulated return over the mean size of a real one, for each of H.
+
+        None where no policy really earns anything.
+        """
+        wrong, size = np.abs(self.simulated - self.real).mean(0), np.abs(self.real).mean(0)
+        return [float(w / s) if s > 0 else None for w, s in zip(wrong, size, strict=True)]
+
+    def plain(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        returns = {"simulated": self.simulated.tolist(), "real": self.real.tolist()}
+        return {"policies": list(self.policies), **returns, "correlation": self.correlation(), "error": self.error()}
+
+
+def check_policies(count: int) -> None:
+    """Raises WorldganError for fewer than FEWEST."""
+    if count < FEWEST:
+        raise WorldganError(f"expected at least {FEWEST} policies to rank, got {count}")
+
+
+def policies(model: WorldModel[Any], count: int, *, seed: int) -> Policies:
+    """``count`` policies of different strength in any game.
+
+    One plays at random; half of the others plan in the model but play at random in a share of their steps, from 0 up;
+    the rest play actions in proportions of their own. Raises as ``check_policies``.
+    """
+    check_policies(count)
+    actions, levels = model.spec.actions, (count - 1) // 2
+    found: dict[str, Callable[[], Agent]] = {"random": partial(RandomPolicy, actions, seed=seed)}
+    for epsilon in np.linspace(0, 1, levels, endpoint=False).tolist():
+        found[f"planner, epsilon {epsilon:.2g}"] = partial(_mixture, model, epsilon, seed)
+    for number in range(count - len(found)):
+        found[f"habit {number + 1}"] = partial(Habit, actions, seed=derive(seed, "habit", number))
+    return found
+
+
+def _mixture(model: WorldModel[Any], epsilon: float, seed: int) -> Agent:
+    planner, chance = PLANNERS["shooting"](model, PLANNER), RandomPolicy(model.spec.actions, seed=seed)
+    return EpsilonGreedy(planner, chance, epsilon=epsilon, seed=seed)
+
+
+def rank(
+    model: WorldModel[Any],
+    make_env: MakeEnv,
+    policies: Policies,
+    *,
+    horizon: int,
+    starts: int = STARTS,
+    seed: int,
+    report: Report | None = None,
+) -> Ranking:
+    """Let each policy play ``starts`` episodes' first ``horizon`` steps in the real env, and in the model from where
+    those began. Both see the same random numbers of the policies, so that luck is shared.
+
+    report: gets the number of policies done. A simulated reward counts as much as it is likely that the episode has
+    not ended before. Raises WorldganError for counts below 1, or if the model is not for such an env.
+    """
+    simulated, real = [], []
+    for number, make in enumerate(policies.values()):
+        played = play(make_env, make(), episodes=starts, seed=seed, max_steps=horizon, num_envs=starts, record=starts)
+        episodes = [each.episode for each in played if each.episode is not None]
+        real.append(np.stack([np.pad(each.rewards, (0, horizon - len(each))) for each in episodes]))
+        first = np.stack([each.frames[0] for each in episodes])
+        simulated.append(imagined_rewards(model, make(), first, horizon, torch_rng(seed, "ranking", number)))
+        if report is not None:
+            report(number + 1)
+    means = [np.asarray(rewards, np.float64).cumsum(-1).mean(1) for rewards in (simulated, real)]
+    return Ranking(tuple(policies), *means)
+
+
+@torch.no_grad()
+def imagined_rewards(
+    model: WorldModel[Any], agent: Agent, first: Frames, horizon: int, generator: torch.Generator
+) -> NDArray[np.float64]:
+    """What an agent earns at each step in the model, float64 [B, H], in episodes that begin with ``first``
+    [B, H, W, C], each reward weighted with the chance that its episode still goes on.
+    """
+    frames, actions, _ = Memory(model.spec, model.context).see(first)
+    state, observation = model.start(frames, actions), first
+    agent.reset(np.ones(len(first), np.bool_))
+    alive, rewards = np.ones(len(first)), []
+    for _ in range(horizon):
+        encoded = torch.from_numpy(model.spec.actions.encode(agent.act(observation)))
+        prediction, state = model.step(state, encoded, generator)
+        rewards.append(alive * prediction.reward.cpu().double().numpy())
+        alive = alive * (1 - prediction.terminated.cpu().double().numpy())
+        observation = pixels.to_array(pixels.to_uint8(prediction.frame).cpu())
+    return np.stack(rewards, axis=1)
+
+
+def write_rankings(out: Path, rankings: Mapping[str, Ranking]) -> None:
+    """Write ``ranking.json``, model -> numbers, and ``ranking.png``."""
+    text = json.dumps({name: each.plain() for name, each in rankings.items()}, indent=1, allow_nan=False)
+    atomic_write(out / "ranking.json", text.encode())
+    atomic_write(out / "ranking.png", sheet([chart(panel) for panel in ranking_panels(rankings)]))
+
+
+def table(rankings: Mapping[str, Ranking]) -> str:
+    """Plain text for a terminal: a line per model, over all steps."""
+    width = max(map(len, rankings))
+    count, steps = next(iter(rankings.values())).real.shape
+    lines = [f"ranking of {count} policies over {steps} steps: rank correlation with the real env, relative error"]
+    for name, each in rankings.items():
+        cells = [
+            f"{'-':>9}" if value is None else f"{value:>9.2f}" for value in (each.correlation()[-1], each.error()[-1])
+        ]
+        lines.append(f"  {name:<{width}}{''.join(cells)}")
+    return "\n".join(lines)
+
+
+def ranking_panels(rankings: Mapping[str, Ranking]) -> list[Panel]:
+    """Over the horizon, rank correlation and error with a line per model; then real against simulated returns."""
+    colours = palette(rankings, "")
+    curves = {
+        "rank correlation of policies (1 = as the real env ranks them)": Ranking.correlation,
+        "error of simulated returns over real ones (0 = none)": Ranking.error,
+    }
+    panels = []
+    for title, measure in curves.items():
+        found = {name: measure(each) for name, each in rankings.items()}
+        lines = [Line(name, range(1, len(y) + 1), y, colours[name]) for name, y in found.items()]
+        panels.append(Panel(title, "horizon (steps)", lines))
+    return [*panels, *(_scatter(name, each) for name, each in rankings.items())]
+
+
+def _scatter(name: str, ranking: Ranking) -> Panel:
+    """A point per policy, over all steps."""
+    real, simulated = ranking.real[:, -1].tolist(), ranking.simulated[:, -1].tolist()
+    ends = [min(real), max(real)]
+    lines = [Line("a policy", real, simulated, COLOURS[0], "o"), Line("simulated = real", ends, ends, GREY, "--")]
+    steps = ranking.real.shape[1]
+    return Panel(f"{name}: return in the simulator, {steps} steps", "return in the real env", lines)
