@@ -6,16 +6,21 @@ import importlib.util
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import gymnasium
 import pytest
 
+from worldgan import envs
+from worldgan.data.collect import collect
 from worldgan.errors import WorldganError
 from worldgan.executor import Executor, Failed
 from worldgan.seeding import derive
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")
+PADDLE = "worldgan/Paddle-v0"
 KINDS = [1, 2, pytest.param("ray", marks=needs_ray)]
 
 
@@ -74,11 +79,8 @@ def test_the_job_of_a_killed_worker_is_run_again(workers: int | Literal["ray"], 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.0", "1.0", "1.1", "2.0", "3.0"]
 
 
-@pytest.mark.parametrize("workers", KINDS[1:])
-def test_one_that_always_dies_is_left_out(
-    workers: int | Literal["ray"], capfd: pytest.CaptureFixture[str]
-) -> None:
-    found = Executor(workers, retries=1).map(fatal, range(4))
+def test_one_that_always_dies_is_left_out() -> None:
+    found = Executor(2, retries=1).map(fatal, range(4))
     assert [each for each in found if not isinstance(each, Failed)] == [0, 2, 3]
     assert isinstance(found[1], Failed)
     assert found[1].reason.endswith("2 times")
@@ -108,6 +110,33 @@ def test_endless_jobs_can_be_stopped(workers: int) -> None:
     next(results)
     results.close()
     assert len(asked) == workers
+
+
+class Deadly(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An env whose process is killed in its fourth episode, once."""
+
+    def __init__(self, flag: Path) -> None:
+        super().__init__(envs.make(PADDLE))
+        self.flag, self.episodes = flag, 0
+
+    def reset(self, **options: Any) -> Any:
+        self.episodes += 1
+        if self.episodes == 4 and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().reset(**options)
+
+
+@pytest.mark.parametrize("workers", KINDS[1:])
+def test_nothing_is_lost_or_double_when_a_collecting_worker_is_killed(
+    workers: int | Literal["ray"], tmp_path: Path
+) -> None:
+    flag, spec = tmp_path / "killed", envs.spec(PADDLE)
+    collect(partial(envs.make, PADDLE), spec, tmp_path / "one", steps=400)
+    collect(partial(Deadly, flag), spec, tmp_path / "many", steps=400, executor=Executor(workers))
+    assert flag.exists()
+    one, many = ({f.name: f.read_bytes() for f in (tmp_path / name).rglob("*.*")} for name in ("one", "many"))
+    assert one == many
 
 
 def test_words_that_mean_no_workers_are_refused() -> None:

@@ -10,7 +10,7 @@ import multiprocessing
 import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -190,10 +190,8 @@ class Processes:
         """See ``Backend``."""
         worker = next((each for each in self._workers if each.number is None), None) or self._start()
         worker.number = number
-        try:
+        with suppress(OSError):  # it died while it had nothing to do, which ``end`` will see
             worker.pipe.send((function, job))
-        except OSError:
-            pass  # it died while it had nothing to do, which ``end`` will see
 
     def end(self) -> tuple[int, Ending]:
         """See ``Backend``."""

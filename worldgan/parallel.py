@@ -129,9 +129,7 @@ def own(whole: Tensor, parts: int = 1) -> Tensor:
     return whole.unflatten(0, (parts, size(), -1))[:, rank()].flatten(0, 1)
 
 
-def draw(
-    chance: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator, *, parts: int = 1
-) -> Tensor:
+def draw(chance: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator, *, parts: int = 1) -> Tensor:
     """``own`` part of what ``chance(shape, generator=...)`` draws for the rows of all processes.
 
     So every process draws the same numbers, and a row gets those that it would get in a single process.
