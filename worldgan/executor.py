@@ -6,6 +6,7 @@ died is run again.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 from collections import Counter
@@ -246,11 +247,12 @@ class Ray:
         """Raises WorldganError if Ray is missing."""
         with extra("cluster"):
             import ray
-        self._ray, self._mine = ray, not ray.is_initialized()
+        self._ray: Any = ray  # half of it has types
+        self._mine = not ray.is_initialized()
         if self._mine:
-            ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         # Ray would retry by itself, too: counted here, retries are the same everywhere.
-        self._run = ray.remote(attempt).options(num_cpus=1, max_retries=0)
+        self._run = self._ray.remote(attempt).options(num_cpus=1, max_retries=0)
         self._numbers: dict[Any, int] = {}
 
     @property

@@ -102,7 +102,7 @@ def average(tensors: Sequence[Tensor]) -> None:
     """``mean`` of all of them in place, in one message; they must be of one type."""
     if _joined() and tensors:
         found = mean(torch.cat([tensor.detach().flatten() for tensor in tensors]))
-        parts = found.split([tensor.numel() for tensor in tensors])
+        parts = torch.split(found, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.detach().copy_(part.view(tensor.shape))
 
@@ -126,7 +126,8 @@ def own(whole: Tensor, parts: int = 1) -> Tensor:
     """This process's rows of [B, ...], which are ``parts`` blocks with rows of every process in each."""
     if not _joined():
         return whole
-    return whole.unflatten(0, (parts, size(), -1))[:, rank()].flatten(0, 1)
+    blocks = whole.reshape(parts, size(), len(whole) // (parts * size()), *whole.shape[1:])
+    return blocks[:, rank()].flatten(0, 1)
 
 
 def draw(chance: Callable[..., Tensor], shape: Sequence[int], generator: torch.Generator, *, parts: int = 1) -> Tensor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, final
+from typing import Any, Protocol, final
 
 import gymnasium
 import numpy as np
@@ -185,7 +185,8 @@ class _Shelf:
         return (self.store.path / "episodes").glob("[0-9]*[0-9].ahead")
 
 
-class _Played(NamedTuple):
+@dataclass(frozen=True)
+class _Played:
     """Episode ``index``.    length: L.    data: its file."""
 
     index: int
@@ -244,7 +245,7 @@ def _send_out(executor: Executor, errand: _Errand, shelf: _Shelf, report: Report
             if isinstance(played, Failed):
                 raise WorldganError(f"episodes could not be played ({played.reason}): collect again to go on")
             for episode in played:
-                shelf.put(episode.index, episode.length, lambda data=episode.data: data)
+                shelf.put(episode.index, episode.length, partial(bytes, episode.data))
             _tell(report, shelf, 0)
             if shelf.complete:
                 return

@@ -27,7 +27,7 @@ class Logs:
         """Of TensorBoard."""
         from torch.utils.tensorboard import SummaryWriter  # 0.5 s, and only training needs it
 
-        return SummaryWriter(str(self.folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(self.folder / "tensorboard"))
 
     @led
     def scalars(self, prefix: str, values: Mapping[str, float], step: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -156,8 +156,10 @@ class Trainer:
         """
         if self.step == 0:
             self.begin()
-        together = deferred() if parallel.size() > 1 else nullcontext([])  # alone, interrupted at once
-        with closing(Logs(self.run.path)) as logs, together as self.interrupts:
+        interruptible: AbstractContextManager[list[int]] = nullcontext([])
+        if parallel.size() > 1:  # all are to stop after the same update
+            interruptible = deferred()
+        with closing(Logs(self.run.path)) as logs, interruptible as self.interrupts:
             try:
                 while self.done < 1:
                     self.train(report, logs)
