@@ -227,16 +227,10 @@ class Processes:
 def serve(pipe: Connection) -> None:
     """What a worker process does, until nobody is left at the other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C means the one who started it
-    for function, job in iter(lambda: _received(pipe), None):
-        pipe.send(attempt(function, job))
-
-
-def _received(pipe: Connection) -> tuple[Function, Any] | None:
-    try:
-        found: tuple[Function, Any] = pipe.recv()
-    except EOFError:
-        return None
-    return found
+    with suppress(EOFError, OSError):
+        while True:
+            function, job = pipe.recv()
+            pipe.send(attempt(function, job))
 
 
 @final
