@@ -57,14 +57,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--collect-steps", type=int, default=40_000)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        data, runs, batch, updates = Path(folder) / "data", Path(folder) / "runs", args.batch, args.updates
+    with tempfile.TemporaryDirectory() as name:
+        folder, batch, updates = Path(name), args.batch, args.updates
+        data = folder / "data"
         collect(lambda: envs.make(ENV, size=SIZE), envs.spec(ENV, {"size": SIZE}), data, steps=STEPS)
-        weak = lambda n: n * batch / trained(data, runs / f"weak{n}", n, n * batch, updates)  # noqa: E731
-        strong = lambda n: batch / trained(data, runs / f"strong{n}", n, batch, updates)  # noqa: E731
+        weak = lambda n: n * batch / trained(data, folder / f"weak{n}", n, n * batch, updates)  # noqa: E731
+        strong = lambda n: batch / trained(data, folder / f"strong{n}", n, batch, updates)  # noqa: E731
         table(f"frames/s of gan, batch {batch} each", args.processes, weak)
         table(f"frames/s of gan, batch {batch} in all", args.processes, strong)
-        table("steps/s collected", args.processes, lambda n: collected(data / f"../{n}", n, args.collect_steps))
+        table("steps/s collected", args.processes, lambda n: collected(folder / f"collected{n}", n, args.collect_steps))
 
 
 if __name__ == "__main__":

@@ -68,6 +68,17 @@ def test_parts_of_a_batch_are_the_batch(data: Path) -> None:
         rows(0, 3)
 
 
+def test_a_lost_process_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(values: torch.Tensor) -> None:
+        raise RuntimeError("Connection closed by peer\n at pair.cc")
+
+    monkeypatch.setattr(parallel, "_joined", lambda: True)
+    monkeypatch.setattr(parallel, "size", lambda: 2)
+    monkeypatch.setattr("torch.distributed.all_reduce", closed)
+    with pytest.raises(WorldganError, match=r"lost one of 2 processes .*closed by peer\).*--resume$"):
+        parallel.mean(torch.zeros(3))
+
+
 def test_a_row_draws_what_it_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = parallel.draw(torch.rand, (12, 3), torch_rng(0)).unflatten(0, (2, 6))
     monkeypatch.setattr(parallel, "_joined", lambda: True)
