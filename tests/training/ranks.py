@@ -14,13 +14,16 @@ from tiny import tiny
 from worldgan import parallel
 from worldgan.training.trainer import Experiment, Trainer, train
 
-FAMILIES = ("mse", "gan")
 SETTINGS = ("training.steps=4", "training.batch=8", "training.rollout=[2]", "model.precision=fp32")
-GAME = ("model.adversary.warmup=1", "model.explore=2")
+RUNS = {
+    "mse": (),
+    "gan": ("model.adversary.warmup=1", "model.explore=2"),
+    "mse, half of it unlabelled": ("training.labels=0.5",),
+}
 
 
-def experiment(family: str) -> Experiment:
-    return tiny(family, *SETTINGS, *(GAME if family == "gan" else ()))
+def experiment(name: str) -> Experiment:
+    return tiny(name[:3], *SETTINGS, *RUNS[name])
 
 
 def interrupt(done: float, note: str = "") -> None:
@@ -40,8 +43,8 @@ def main(data: Path, out: Path) -> None:
     begin = Trainer.fit
     Trainer.fit = lambda self, report: trained.append(self) or begin(self, report)  # type: ignore[method-assign,func-returns-value]
     with parallel.group():
-        for family in FAMILIES:
-            train(data, experiment(family), out / family)
+        for name in RUNS:
+            train(data, experiment(name), out / name)
             assert same_everywhere(trained[-1].learner.state_dict())
         try:
             train(data, experiment("gan"), out / "stopped", report=interrupt)

@@ -34,19 +34,19 @@ def pair(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("family", ranks.FAMILIES)
-def test_two_processes_learn_what_one_does(family: str, pair: Path, data: Path, tmp_path: Path) -> None:
-    one = flat(train(data, ranks.experiment(family), tmp_path / "alone").state())
-    two = flat(Run(pair / family).state())
+@pytest.mark.parametrize("name", ranks.RUNS)
+def test_two_processes_learn_what_one_does(name: str, pair: Path, data: Path, tmp_path: Path) -> None:
+    one = flat(train(data, ranks.experiment(name), tmp_path / "alone").state())
+    two = flat(Run(pair / name).state())
     assert one.keys() == two.keys()
-    for name, value in one.items():
+    for key, value in one.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():
-            apart = (value - two[name]).norm() / value.norm().clamp(min=1e-6)
-            assert apart < 1e-3, f"{name}: {apart}"
+            apart = (value - two[key]).norm() / value.norm().clamp(min=1e-6)
+            assert apart < 1e-3, f"{key}: {apart}"
         elif isinstance(value, torch.Tensor):
-            assert torch.equal(value, two[name]), name
-        elif isinstance(value, float) and name != "/seconds":
-            assert value == pytest.approx(two[name], rel=1e-3), name
+            assert torch.equal(value, two[key]), key
+        elif isinstance(value, float) and key != "/seconds":
+            assert value == pytest.approx(two[key], rel=1e-3), key
 
 
 def test_an_interrupt_of_one_stops_all_and_they_go_on_as_if_it_had_not(pair: Path) -> None:
