@@ -18,7 +18,7 @@ PACKAGE = Path(worldgan.__file__).parent
 FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
-        "rollout", "configs", "version", "arrays", "inverse", "controls",
+        "rollout", "configs", "version", "arrays", "inverse", "controls", "parallel", "executor",
     },
     {"data", "envs"},
     {"models"},
@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"agents"},
     {"evaluation"},
     {
-        "__init__", "cli", "demo", "compare", "benchmark", "play", "export", "imagine", "card", "hub",
+        "__init__", "__main__", "cli", "demo", "compare", "benchmark", "play", "export", "imagine", "card", "hub",
         "saved",
     },
 ]  # fmt: skip
@@ -121,7 +121,7 @@ print(json.dumps({"seconds": time.process_time(), "modules": sorted(sys.modules)
 """
 EXTRAS = {
     "ale_py", "minatar", "minigrid", "crafter", "stable_baselines3", "pygame", "matplotlib", "onnx", "onnxruntime",
-    "minari", "huggingface_hub", "starlette", "uvicorn", "websockets",
+    "minari", "huggingface_hub", "starlette", "uvicorn", "websockets", "ray",
 }  # fmt: skip
 HEAVY = {"torch", "PIL"}  # most of the two seconds that importing may take, and envs need neither
 

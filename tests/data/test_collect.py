@@ -19,6 +19,7 @@ from worldgan.actions import ActionSpec
 from worldgan.data.collect import RandomPolicy, collect
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
+from worldgan.executor import Executor
 
 
 def contents(path: Path) -> dict[str, str]:
@@ -63,6 +64,26 @@ def test_processes_give_the_same_bytes(tmp_path: Path) -> None:
         out = tmp_path / str(processes)
         collect(CountingEnv, COUNTING, out, steps=60, num_envs=2, processes=processes)
     assert contents(tmp_path / "True") == contents(tmp_path / "False")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_give_the_same_bytes_and_go_on_where_one_process_stopped(tmp_path: Path, workers: int) -> None:
+    collect(CountingEnv, COUNTING, tmp_path / "one", steps=600)
+    collect(CountingEnv, COUNTING, tmp_path / "many", steps=100)
+    (tmp_path / "many" / "episodes" / "00000001.ep").unlink()
+    collect(CountingEnv, COUNTING, tmp_path / "many", steps=600, executor=Executor(workers))
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+
+
+def test_what_workers_cannot_play_is_said(tmp_path: Path) -> None:
+    class Broken(CountingEnv):
+        def step(self, action: Any) -> Any:
+            raise RuntimeError("broken")
+
+    with pytest.raises(WorldganError, match="random play"):
+        collect(CountingEnv, COUNTING, tmp_path, steps=9, policy=Echo(), executor=Executor(1))
+    with pytest.raises(WorldganError, match=r"could not be played \(RuntimeError: broken"):
+        collect(Broken, COUNTING, tmp_path, steps=9, executor=Executor(1))
 
 
 def test_the_data_set_is_the_shortest_prefix_that_suffices(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ def collect(
     num_envs: int = 8,
     seed: int = 0,
     epsilon: float = 0.1,
+    workers: str = "1",
     env_args: Settings = (),
 ) -> None:
     """Play episodes into a data set; run it again to go on after an interruption, or with more steps.
@@ -46,12 +48,15 @@ def collect(
         num_envs: envs played at once; random play does not depend on it.
         seed: of everything random.
         epsilon: share of random actions beside a planner's.
+        workers: processes that play at random, with the same result as one; or "ray", for a whole cluster.
         env_args: options of the env, such as size=64 or sticky=0.
     """
     from worldgan.agents import PLANNERS, PlannerConfig, check_match
     from worldgan.data.collect import collect as play
+    from worldgan.executor import Executor
 
     options = options_of(env_args)
+    executor = Executor.named(workers)
     spec = envs.spec(env, options)
     agent = None
     if policy != "random":
@@ -60,7 +65,7 @@ def collect(
         agent = PLANNERS["shooting"](world, PlannerConfig(seed=seed))
     with progress(f"collect {env}", steps) as report:
         store = play(
-            lambda: envs.make(env, **options),
+            partial(envs.make, env, **options),
             spec,
             out,
             steps=steps,
@@ -68,6 +73,7 @@ def collect(
             policy_name=policy,
             epsilon=epsilon if agent else 0.0,
             num_envs=num_envs,
+            executor=None if executor == Executor() else executor,
             seed=seed,
             report=report,
         )

@@ -28,7 +28,7 @@ def train(
     config: str | None = None,
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
-    """Train a predictor family on a data set.
+    """Train a predictor family on a data set; in several processes under torchrun (docs/scale.md).
 
     Args:
         data: folder of the data set.
@@ -40,12 +40,14 @@ def train(
         config: a YAML file, or the name of a preset.
         settings: single settings, such as model.digits=4 or training.batch=64.
     """
+    from worldgan.parallel import group, leads
     from worldgan.training.trainer import train as fit
 
     experiment = experiment_of(config, each_of(settings), family, minutes, steps)
-    with progress(f"train {experiment.family}", 100, unit="%") as report:
+    with group(), progress(f"train {experiment.family}", 100, unit="%") as report:
         fit(data, experiment, out, resume=resume, report=lambda done, note="": report(100 * done, note))
-    print(f"run at {out}")
+        if leads():
+            print(f"run at {out}")
 
 
 def evaluate(

@@ -10,11 +10,12 @@ this law at every moment.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import gymnasium
 import numpy as np
@@ -25,6 +26,7 @@ from worldgan.actions import ActionSpec, action_spec
 from worldgan.data import codec
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
+from worldgan.executor import Executor, Failed
 from worldgan.files import atomic_write, move, sole_writer
 from worldgan.progress import Report
 from worldgan.seeding import derive, numpy_rng
@@ -32,6 +34,9 @@ from worldgan.types import Agent, EnvSpec
 
 MakeEnv = Callable[[], gymnasium.Env[Any, Any]]
 Envs = VectorEnv[Any, Any, Any]
+
+ERRAND = 8
+"""Episodes that a worker plays before it hands them in: starting an env may take longer than a short episode."""
 
 
 @final
@@ -83,6 +88,7 @@ def collect(
     repeat: int = 4,
     num_envs: int = 8,
     processes: bool = False,
+    executor: Executor | None = None,
     max_episode_steps: int = 10_000,
     seed: int = 0,
     report: Report | None = None,
@@ -93,21 +99,27 @@ def collect(
     in a row depend on that row's episode alone.    policy_name: recorded; another one is refused later.
     epsilon: chance per step of RandomPolicy's action instead of the policy's.    repeat: of RandomPolicy.
     processes: one process per env, worth it for slow ones.    max_episode_steps: longer ones are truncated.
+    executor: its workers play, each in one env and at random; ``make_env`` must then be picklable. This process alone
+    writes, so they share no disk with it, and a worker that dies leaves nothing half done.
     report: gets the steps played so far, at most ``steps`` until they are stored. Nothing is ever deleted.
     Raises WorldganError if the env is not as ``spec`` says, or ``out`` holds another data set or has another writer.
     """
     if min(steps, num_envs, repeat, max_episode_steps) < 1 or not 0 <= epsilon <= 1:
         raise WorldganError("expected steps, num_envs, repeat and max_episode_steps >= 1, epsilon within 0..1")
+    if executor is not None and policy is not None:
+        raise WorldganError("expected random play by several workers, got a policy: collect with one worker")
     name = policy_name or ("random" if policy is None else type(policy).__name__)
     description = f"{name}, epsilon {epsilon}, repeat {repeat}, at most {max_episode_steps} steps"
-    with _envs(make_env, spec, num_envs, processes) as envs:
+    with _envs(make_env, spec, num_envs if executor is None else 1, processes) as envs:
         store = EpisodeStore.create(out, spec, seed=seed, policy=description)
         with sole_writer(out):
             store.tidy()
             shelf = _Shelf(store, steps)
-            if not shelf.complete:
+            if executor is not None:
+                _send_out(executor, _Errand(make_env, spec, seed, repeat, max_episode_steps), shelf, report)
+            elif not shelf.complete:
                 actor = _Actor(spec.actions, policy, seed=seed, epsilon=epsilon, repeat=repeat)
-                _play(envs, actor, shelf, max_episode_steps, report)
+                _play(envs, actor, shelf, max_episode_steps, partial(_tell, report, shelf))
             shelf.clear()
         if report is not None:
             report(shelf.steps, f"{shelf.count} episodes")
@@ -119,7 +131,7 @@ class _Shelf:
     """Which episodes there are, which is to be played next, and whether there are enough."""
 
     def __init__(self, store: EpisodeStore, steps: int) -> None:
-        self.store, self._wanted = store, steps
+        self.store, self.spec, self._wanted = store, store.spec, steps
         self._ahead = {int(f.stem): codec.read_header(f, store.spec).length for f in self._files()}
         self._claims = count()
         self.count, self.steps = 0, 0  # episodes in place, which are 0..count - 1, and their steps
@@ -173,6 +185,78 @@ class _Shelf:
         return (self.store.path / "episodes").glob("[0-9]*[0-9].ahead")
 
 
+@dataclass(frozen=True)
+class _Played:
+    """Episode ``index``.    length: L.    data: its file."""
+
+    index: int
+    length: int
+    data: bytes
+
+
+@final
+class _Bag:
+    """Certain episodes to be played, and those that have been."""
+
+    def __init__(self, spec: EnvSpec, numbers: list[int]) -> None:
+        self.spec, self._left, self._count = spec, iter(numbers), len(numbers)
+        self.played: list[_Played] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have been."""
+        return len(self.played) == self._count
+
+    def claim(self) -> int:
+        """The next of them."""
+        return next(self._left)
+
+    def put(self, index: int, length: int, data: Callable[[], bytes]) -> None:
+        """Keep a finished one."""
+        self.played.append(_Played(index, length, data()))
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What a worker is sent out to do with the numbers of episodes: the rest that they depend on."""
+
+    make_env: MakeEnv
+    spec: EnvSpec
+    seed: int
+    repeat: int
+    limit: int
+
+    def __call__(self, numbers: list[int]) -> list[_Played]:
+        """Play them, one after the other."""
+        bag = _Bag(self.spec, numbers)
+        with _envs(self.make_env, self.spec, 1, processes=False) as envs:
+            actor = _Actor(self.spec.actions, None, seed=self.seed, epsilon=0.0, repeat=self.repeat)
+            _play(envs, actor, bag, self.limit)
+        return bag.played
+
+
+def _send_out(executor: Executor, errand: _Errand, shelf: _Shelf, report: Report | None) -> None:
+    """Have workers play until the shelf is complete. Raises WorldganError if episodes cannot be played."""
+    if shelf.complete:
+        return
+    claims = iter(shelf.claim, None)
+    with closing(executor.stream(errand, iter(lambda: list(islice(claims, ERRAND)), None))) as errands:
+        for _, played in errands:
+            if isinstance(played, Failed):
+                raise WorldganError(f"episodes could not be played ({played.reason}): collect again to go on")
+            for episode in played:
+                shelf.put(episode.index, episode.length, partial(bytes, episode.data))
+            _tell(report, shelf, 0)
+            if shelf.complete:
+                return
+
+
+def _tell(report: Report | None, shelf: _Shelf, playing: int) -> None:
+    """playing: steps of unfinished episodes."""
+    if report is not None:
+        report(shelf.progress(playing), f"{shelf.count} episodes")
+
+
 @final
 class _Actor:
     """The policy with its share of random actions, every draw from the stream of the row's episode."""
@@ -202,8 +286,28 @@ class _Actor:
         return np.where(coins.reshape(-1, *[1] * (actions.ndim - 1)), random, actions)
 
 
-def _play(envs: Envs, actor: _Actor, shelf: _Shelf, limit: int, report: Report | None) -> None:
-    """Play until the shelf is complete; an env whose episode ended takes the next one.
+class _Todo(Protocol):
+    """Which episode is to be played next, and where it goes; ``_Shelf`` and ``_Bag`` are such."""
+
+    spec: EnvSpec
+
+    @property
+    def complete(self) -> bool:
+        """Whether no more are wanted."""
+
+    def claim(self) -> int:
+        """The number of one that nobody plays."""
+
+    def put(self, index: int, length: int, data: Callable[[], bytes]) -> None:
+        """It is finished."""
+
+
+def _play(
+    envs: Envs, actor: _Actor, todo: _Todo, limit: int, tell: Callable[[int], None] = lambda playing: None
+) -> None:
+    """Play until no more is to do; an env whose episode ended takes the next one.
+
+    tell: gets the steps of unfinished episodes, now and then.
 
     All envs play to the end, also for episodes that turn out not to be needed: that is known only when those
     before them are over.
@@ -213,13 +317,13 @@ def _play(envs: Envs, actor: _Actor, shelf: _Shelf, limit: int, report: Report |
     done, observation = np.ones(envs.num_envs, np.bool_), np.zeros(0, np.uint8)
     for turn in count():
         if done.any():
-            if shelf.complete:
+            if todo.complete:
                 return
-            fresh = {int(row): shelf.claim() for row in np.flatnonzero(done)}
+            fresh = {int(row): todo.claim() for row in np.flatnonzero(done)}
             actor.begin(fresh, envs.num_envs)
             numbers |= fresh
             observation = _reset(envs, fresh, actor.seed)
-            encoders |= {row: codec.Encoder(shelf.store.spec, observation[row]) for row in fresh}
+            encoders |= {row: codec.Encoder(todo.spec, observation[row]) for row in fresh}
         actions = actor.act(observation)
         observation, rewards, terminated, truncated, _ = envs.step(actions)
         for row, encoder in encoders.items():
@@ -228,10 +332,9 @@ def _play(envs: Envs, actor: _Actor, shelf: _Shelf, limit: int, report: Report |
         done = terminated | truncated
         for row in np.flatnonzero(done).tolist():
             finish = partial(encoders[row].finish, terminated=bool(terminated[row]), truncated=bool(truncated[row]))
-            shelf.put(numbers[row], len(encoders[row]), finish)
-        if report is not None and turn % 32 == 0:
-            playing = sum(len(encoders[row]) for row in np.flatnonzero(~done).tolist())
-            report(shelf.progress(playing), f"{shelf.count} episodes")
+            todo.put(numbers[row], len(encoders[row]), finish)
+        if turn % 32 == 0:
+            tell(sum(len(encoders[row]) for row in np.flatnonzero(~done).tolist()))
 
 
 def _reset(envs: Envs, numbers: dict[int, int], seed: int) -> NDArray[np.uint8]:

@@ -26,6 +26,9 @@ Split = Literal["train", "val", "all"]
 Unlabelled = Literal["recover", "drop"]
 Place = tuple[int, int]  # episode index, and t: the index of the last context frame
 
+ROWS = 4
+"""Parts of a batch have a multiple of so many rows, since a discriminator is penalised on every fourth."""
+
 
 def episodes(store: EpisodeStore, split: Split) -> list[int]:
     """Episode indices of a split: every tenth is validation, or the last of fewer than ten.
@@ -61,15 +64,23 @@ class WindowSampler:
         split: Split = "train",
         labels: float = 1.0,
         unlabelled: Unlabelled = "recover",
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        """context: K.    horizon: T.    batch: B.
+        """context: K.    horizon: T.    batch: B, of all parts together.
 
         labels: share of the labels that are not hidden; see ``Labels``.    unlabelled: "drop" draws only windows that
         lack no label, "recover" others too, for a learner that can tell what is missing.
+        part: (i, n), the i-th of n equal parts of each batch, from 0.
         Raises WorldganError for less data than one window, or fewer labels than that takes.
         """
         if min(context, horizon, batch) < 1:
             raise WorldganError(f"expected context, horizon and batch >= 1, got {context}, {horizon}, {batch}")
+        number, parts = part
+        if parts > 1 and batch % (ROWS * parts):
+            raise WorldganError(
+                f"expected a batch that {parts} processes can share in multiples of {ROWS}, got {batch}: set "
+                f"training.batch to a multiple of {ROWS * parts}"
+            )
         needed = context + horizon - 1
         if store.steps < needed:
             raise WorldganError(
@@ -78,6 +89,7 @@ class WindowSampler:
             )
         self.store, self.context, self.horizon, self.batch_size = store, context, horizon, batch
         self._seed, self._split, self.labels = seed, split, Labels(store, share=labels, seed=seed)
+        self._rows = slice(number * batch // parts, (number + 1) * batch // parts)
         chosen = episodes(store, split)
         everywhere = _Places.of(store, chosen)
         labelled = everywhere.labelled(self.labels, before=context - 1, horizon=horizon)
@@ -94,10 +106,10 @@ class WindowSampler:
             raise WorldganError(f"expected {wanted} in the {split} split of {store.path}, found none: label more")
 
     def batch(self, number: int) -> Window:
-        """Batch ``number``, the same in every process. Raises WorldganError if a file is damaged."""
+        """The part's rows of batch ``number``, the same in every process. Raises WorldganError if a file is damaged."""
         rng = numpy_rng(self._seed, "windows", self._split, number)
         places = [place for where, size in self._mixture for place in where.draw(size, rng)]
-        return cut(self.store, places, context=self.context, horizon=self.horizon, labels=self.labels)
+        return cut(self.store, places[self._rows], context=self.context, horizon=self.horizon, labels=self.labels)
 
 
 def loader(

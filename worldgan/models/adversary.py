@@ -12,7 +12,7 @@ from torch import Tensor
 from worldgan.errors import WorldganError, unknown
 from worldgan.models.blocks import twice
 from worldgan.models.discriminator import ENCODERS, Discriminator
-from worldgan.models.learning import Optimiser, OptimiserConfig, Transition, frozen
+from worldgan.models.learning import Optimiser, OptimiserConfig, Transition, frozen, weighed
 from worldgan.models.objectives import OBJECTIVES, eagerness, feature_matching, told_apart
 from worldgan.models.reader import Reader
 from worldgan.models.regularity import REGULARITIES, Shown
@@ -162,7 +162,7 @@ class Adversary:
         judge = lambda x: self.discriminator(given[0][some], given[1][some], x)  # noqa: E731
         shown = Shown(pair[some], pair.roll(len(valid), 0)[some], logits[some])
         penalties, weight = self.regularity.penalty(judge, shown, generator), twice(valid.float())[some]
-        return self.config.penalty * (penalties * weight).sum() / weight.sum().clamp(min=1)
+        return self.config.penalty * (penalties * weight).sum() / weighed(weight)
 
     def obedience(
         self, history: History, step: Transition, on_real: Tensor, generator: torch.Generator

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan import parallel
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
@@ -240,8 +241,8 @@ class AutoregressiveLosses:
 
         They must not be chosen by what they show. Half of the rows stop after each round, as the first decide most.
         """
-        rounds = 1 - torch.rand(len(spread), 1, 1, 1, generator=generator).clamp(min=1e-6).log2()
-        noisy, where = spread * torch.rand(spread.shape, generator=generator), torch.zeros_like(spread)
+        rounds = 1 - parallel.draw(torch.rand, (len(spread), 1, 1, 1), generator).clamp(min=1e-6).log2()
+        noisy, where = spread * parallel.draw(torch.rand, spread.shape, generator), torch.zeros_like(spread)
         for number in range(self.config.rounds):
             where = where + peaks(noisy * (1 - where)) * (number < rounds.floor())
         return where

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan import parallel
+
 PACE = 0.002
 """A step of the background towards the median, in [-1, 1]: a quarter of a grey level."""
 
@@ -45,8 +47,8 @@ class Canvas(nn.Module):
         if not self.training:
             return
         if not self.watched:
-            self.background.copy_(last.median(0, keepdim=True).values)
-        self.background += PACE * (last - self.background).sign().mean(0, keepdim=True)
+            self.background.copy_(parallel.gathered(last).median(0, keepdim=True).values)
+        self.background += PACE * parallel.mean((last - self.background).sign().mean(0, keepdim=True))
         self.watched += 1
 
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from worldgan import parallel
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
@@ -141,7 +142,7 @@ class Denoiser(nn.Module):
     def near(self, seen: Seen, target: Tensor, generator: torch.Generator) -> Tensor:
         """What sampling would end in, had its first step led to ``target`` [B, C, H, W]; a single one starts there."""
         levels = self.levels[min(1, len(self.levels) - 2) :]
-        return self.denoise(seen, target + levels[0] * torch.randn(target.shape, generator=generator), levels)
+        return self.denoise(seen, target + levels[0] * parallel.draw(torch.randn, target.shape, generator), levels)
 
     sample, sample_from, candidates = one_draw, draw_of_noise, equal_draws
 
@@ -177,7 +178,7 @@ class DiffusionLosses:
         actions = history.then(step.action)
         seen = self.denoiser.backbone.see(history.frames, actions)
         sigma = self.noise(len(step.target), now.generator)
-        noisy = step.target + sigma[:, None, None, None] * torch.randn(step.target.shape, generator=now.generator)
+        noisy = step.target + sigma[:, None, None, None] * parallel.draw(torch.randn, step.target.shape, now.generator)
         clean = self.denoiser(seen, noisy, sigma)
         with torch.no_grad():
             sampled = self.denoiser.near(seen, step.target, now.generator)
@@ -193,7 +194,7 @@ class DiffusionLosses:
     def noise(self, rows: int, generator: torch.Generator) -> Tensor:
         """Noise levels [rows], log-normal (Karras et al. 2022, table 1)."""
         config = self.config
-        logs = config.log_mean + config.log_std * torch.randn(rows, generator=generator)
+        logs = config.log_mean + config.log_std * parallel.draw(torch.randn, (rows,), generator)
         return logs.exp().clamp(config.sigma_min, config.sigma_max)
 
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from worldgan import parallel
 from worldgan.errors import WorldganError
 from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
@@ -170,8 +172,8 @@ class GanLosses:
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
         code = self.explain(seen.detach(), looked.detach(), step, now)
-        drawn = generator.prior.draw(looked, torch.rand(code.shape, generator=now.generator))
-        known = torch.randint(self.config.digits, code.shape[:1], generator=now.generator)
+        drawn = generator.prior.draw(looked, parallel.draw(torch.rand, code.shape, now.generator))
+        known = parallel.draw(partial(torch.randint, self.config.digits), code.shape[:1], now.generator)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
         explained, fake, vague = generator.frames(generator.decode(seen.repeat(3), codes)).chunk(3)
         nexts = (step.target, explained.detach())
@@ -211,7 +213,7 @@ class GanLosses:
             return error.argmin(dim=1)
         temperature = 0.01 ** (now.updates / self.config.explore)
         logits = -error / (temperature * error.mean(dim=1, keepdim=True))
-        return index(logits, torch.rand(len(error), generator=now.generator))
+        return index(logits, parallel.draw(torch.rand, error.shape[:1], now.generator))
 
 
 def learner(spec: EnvSpec, config: GanConfig, seed: int) -> RolloutLearner:

@@ -6,11 +6,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
+from worldgan import parallel
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
 from worldgan.models.world import History, Networks, NextFrameModel
@@ -69,16 +71,19 @@ class Transition:
     rewarded: Tensor | None = None
     visible: Tensor | None = None
 
+    @cached_property
+    def count(self) -> Tensor:
+        """Valid rows, but at least one; see ``weighed``."""
+        return weighed(self.valid)
+
     def mean(self, values: Tensor) -> Tensor:
         """Mean of values [B] over the valid rows; zero if none is."""
-        weight = self.valid.to(values.dtype)
-        return (values * weight).sum() / weight.sum().clamp(min=1)
+        return (values * self.valid.to(values.dtype)).sum() / self.count.to(values.dtype)
 
     def mean_rewarded(self, values: Tensor) -> Tensor:
         """The same over the valid rows whose reward is known."""
-        return (
-            self.mean(values) if self.rewarded is None else replace(self, valid=self.valid & self.rewarded).mean(values)
-        )
+        known = self.valid if self.rewarded is None else self.valid & self.rewarded
+        return replace(self, valid=known).mean(values)
 
     def shown(self, pixels: Tensor) -> Tensor:
         """Pixels [B, ..., C, H, W] with zeros where the target has none."""
@@ -98,6 +103,11 @@ class Transition:
         return self.mean(weight * self.shown(frame - self.target).square().mean((1, 2, 3))) / self.scale
 
 
+def weighed(valid: Tensor) -> Tensor:
+    """How many rows [B] count, but at least one, to divide a sum over them by; see ``worldgan.parallel``."""
+    return parallel.mean(valid.float().sum()).clamp(min=1 / parallel.size())
+
+
 def transitions(window: Window) -> tuple[History, list[Transition]]:
     """Where a window's rollout starts, and its T steps. Those whose action is unknown are not valid."""
     frames, k = to_float(window.frames), window.context
@@ -107,7 +117,8 @@ def transitions(window: Window) -> tuple[History, list[Transition]]:
         frames = carried(frames, window.visible, k)
         differences = differences * (window.visible[:, 1:] & window.visible[:, :-1])
     changes = differences.square().mean((2, 3, 4))
-    scale = ((changes * real).sum() / real.sum().clamp(min=1)).clamp(min=1e-5)
+    change = parallel.mean((changes * real).sum())
+    scale = (change / weighed(real)).clamp(min=1e-5)
     at = lambda labels, i: None if labels is None else labels[:, i]  # noqa: E731
     steps = [
         Transition(
@@ -167,7 +178,8 @@ class Optimiser:
         self.adam = torch.optim.AdamW(self.parameters, config.rate, betas, weight_decay=1e-4, fused=True)
 
     def step(self) -> float:
-        """Apply the gathered gradients and clear them; returns their norm before clipping."""
+        """Apply the gathered gradients, of all processes, and clear them; returns their norm before clipping."""
+        parallel.average_gradients(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.steps += 1
         for group in self.adam.param_groups:
@@ -188,7 +200,12 @@ class Optimiser:
 
 def averageable(module: nn.Module) -> list[Tensor]:
     """Weights, and the running statistics of normalisations, which have to fit them."""
-    return [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]
+    return [*module.parameters(), *statistics(module)]
+
+
+def statistics(module: nn.Module) -> list[Tensor]:
+    """What a module remembers of the batches that it saw."""
+    return [buffer for buffer in module.buffers() if buffer.is_floating_point()]
 
 
 class Average(Generic[M]):
@@ -278,6 +295,7 @@ class RolloutLearner:
         """See ``Learner``."""
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
         norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
+        parallel.average(statistics(self.networks))
         self.average.update()
         self.updates += 1
         return metrics | norms

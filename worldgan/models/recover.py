@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from worldgan import parallel
 from worldgan.inverse import InverseModel, expected, misnaming, triples
 from worldgan.models.learning import Optimiser, OptimiserConfig, initialised
 from worldgan.pixels import to_float
@@ -44,9 +45,10 @@ class RecoveringLearner:
 
     def learn(self, frames: Tensor, actions: Tensor) -> Metrics:
         """One step of the inverse model on uint8 frames [N, 3, C, H, W] and the actions taken, [N, A]."""
-        if not len(frames):
+        count = parallel.mean(torch.tensor(float(len(frames))))
+        if not count:
             return {}
-        loss = misnaming(self.inverse(to_float(frames)), actions, self.actions).mean()
+        loss = misnaming(self.inverse(to_float(frames)), actions, self.actions).sum() / count
         loss.backward()
         return {"inverse": float(loss.detach()), "norm/inverse": self.optimiser.step()}
 

@@ -7,10 +7,13 @@ where they should go (Arjovsky & Bottou 2017).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from worldgan import parallel
 
 Judge = Callable[[Tensor], Tensor]
 """Frames [B, ...] -> logits [B], each row on its own."""
@@ -29,7 +32,7 @@ def slope_penalty(
     judge: frames [B, ...] -> logits [B].    logits: ``judge(frames)``, already computed.
     nudge: with 0.01, bfloat16's rounding of the logits is twice the slope that is to be measured.
     """
-    noise = torch.randn(frames.shape, generator=generator)
+    noise = parallel.draw(torch.randn, frames.shape, generator, parts=2)  # real frames, then fake ones
     return ((judge(frames + nudge * noise) - logits) / nudge).square() / 2
 
 
@@ -47,7 +50,8 @@ def interpolated_penalty(judge: Judge, frames: Tensor, others: Tensor, generator
     Two-sided, at points drawn evenly from the line between a real and a fake frame (WGAN-GP, Gulrajani et al. 2017,
     eq. 3; their weight is 10).
     """
-    share = torch.rand(len(frames), generator=generator, dtype=frames.dtype).view(-1, *[1] * (frames.dim() - 1))
+    chance = partial(torch.rand, dtype=frames.dtype)
+    share = parallel.draw(chance, (len(frames), *[1] * (frames.dim() - 1)), generator, parts=2)
     square = _gradient(judge, torch.lerp(frames, others, share)).square().sum(1)
     return (square.clamp(min=1e-12).sqrt() - 1).square()  # the root has no slope at zero
 

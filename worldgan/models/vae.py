@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan import parallel
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
@@ -68,7 +69,7 @@ class Gaussian(NamedTuple):
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """One sample a row, [B, Z]."""
-        return self.at(torch.randn(self.mean.shape, generator=generator))
+        return self.at(parallel.draw(torch.randn, self.mean.shape, generator))
 
     def at(self, normals: Tensor) -> Tensor:
         """The sample of standard normal numbers [B, Z]; gradients flow (Kingma & Welling 2014, section 2.4)."""

@@ -23,6 +23,7 @@ from worldgan.files import atomic_write, replacing
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
+from worldgan.parallel import led
 from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
@@ -49,7 +50,10 @@ class RunInfo:
 
 
 class Run:
-    """A folder of one training run. Every file in it is whole: written aside, then renamed."""
+    """A folder of one training run. Every file in it is whole: written aside, then renamed.
+
+    Of processes that train together, one alone writes.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -58,6 +62,7 @@ class Run:
         """Whether a run was begun here."""
         return (self.path / "run.json").exists()
 
+    @led
     def write_info(self, info: RunInfo) -> None:
         """Write ``run.json``."""
         atomic_write(self.path / "run.json", json.dumps(to_mapping(info), indent=2).encode())
@@ -97,12 +102,14 @@ class Run:
             f"is {VERSION}), whose config key {error.key!r} is not known here: train again, or install that version"
         )
 
+    @led
     def write_warning(self, line: str) -> None:
         """Add a line to ``warnings.txt``."""
         path = self.path / "warnings.txt"
         before = path.read_bytes() if path.exists() else b""
         atomic_write(path, before + f"{line}\n".encode())
 
+    @led
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write ``name``.safetensors, with a checksum in its header: the format itself has none."""
         whole = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
@@ -123,6 +130,7 @@ class Run:
             raise WorldganError(f"{path} is damaged ({error}): restore it, or go on training with --resume") from None
         return tensors
 
+    @led
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write all that exact resume needs."""
         with replacing(self.path / "state.pt") as temporary:

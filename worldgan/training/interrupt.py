@@ -9,18 +9,18 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """A Ctrl-C inside takes effect at the end, so that no checkpoint holds half an update.
+def deferred() -> Iterator[list[int]]:
+    """A Ctrl-C inside takes effect at the end, so that no checkpoint holds half an update. Yields those that came.
 
     Only the main thread of a process is ever interrupted; elsewhere this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
     came: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        yield
+        yield came
     finally:
         signal.signal(signal.SIGINT, before or signal.SIG_DFL)
     if came:

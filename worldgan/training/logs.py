@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worldgan import pictures
+from worldgan.parallel import led
 from worldgan.pixels import Frames
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Logs:
-    """Writes into ``folder``/tensorboard."""
+    """Writes into ``folder``/tensorboard; of processes that train together, one alone does."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def writer(self) -> SummaryWriter:
+        """Of TensorBoard."""
         from torch.utils.tensorboard import SummaryWriter  # 0.5 s, and only training needs it
 
-        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        return SummaryWriter(str(self.folder / "tensorboard"))
 
+    @led
     def scalars(self, prefix: str, values: Mapping[str, float], step: int) -> None:
         """Log ``prefix``/name for each value."""
         for name, value in values.items():
             self.writer.add_scalar(f"{prefix}/{name}", value, step)
 
+    @led
     def video(self, tag: str, rows: Mapping[str, Frames], step: int, *, fps: int = 10) -> None:
         """Log labelled panels side by side, uint8 [T, H, W, C] each, as an animated GIF image summary.
 
@@ -43,6 +53,7 @@ class Logs:
         events = self.writer._get_file_writer()  # type: ignore[no-untyped-call]
         events.add_summary(Summary(value=[Summary.Value(tag=tag, image=picture)]), step)
 
+    @led
     def close(self) -> None:
         """Flush and close."""
         self.writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from worldgan import parallel
 from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import Unlabelled, WindowSampler, loader, longest, sequences, starts
@@ -47,7 +48,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """steps or minutes: the budget; exactly one of them.    batch: B.
+    """steps or minutes: the budget; exactly one of them.    batch: B, of all processes together.
     rollout: numbers of self-predicted steps T, each for an equal share of the budget.
     checkpoint_minutes, log_steps, sample_minutes: how often to save, to log scalars, to log sample videos.
     starts: simulator start states of either kind kept with the run.
@@ -109,6 +110,7 @@ class Trainer:
         self.step, self.seconds, self.store = 0, 0.0, store
         self.context = learner.world_model().context
         self.pulse, self.setbacks, self.alarm = Pulse(), Setbacks(), Alarm(run)
+        self.interrupts: list[int] = []
         if not self.sampler().complete:  # too little data is an error before anything is written
             self.learner = RecoveringLearner(learner, store.spec, self.config.seed)
 
@@ -142,6 +144,7 @@ class Trainer:
             seed=derive(self.config.seed, "data", *again),
             labels=self.config.labels,
             unlabelled=self.config.unlabelled,
+            part=(parallel.rank(), parallel.size()),
         )
 
     def fit(self, report: Report) -> None:
@@ -153,7 +156,10 @@ class Trainer:
         """
         if self.step == 0:
             self.begin()
-        with closing(Logs(self.run.path)) as logs:
+        interruptible: AbstractContextManager[list[int]] = nullcontext([])
+        if parallel.size() > 1:  # all are to stop after the same update
+            interruptible = deferred()
+        with closing(Logs(self.run.path)) as logs, interruptible as self.interrupts:
             try:
                 while self.done < 1:
                     self.train(report, logs)
@@ -186,19 +192,24 @@ class Trainer:
                     sampled = self.seconds
 
     def advance(self, window: Window) -> Metrics:
-        """One update, timed. Raises Diverged if it did not stay finite, or errors have been far too large for long."""
+        """One update, timed. Raises Diverged if it did not stay finite, or errors have been far too large for long.
+
+        All that is decided by its numbers is decided alike in processes that train together: they get the same ones.
+        """
         began, horizon = time.monotonic(), self.horizon
-        metrics = self.learner.update(window.first(horizon)) | {"horizon": float(horizon)}
-        elapsed = time.monotonic() - began
-        self.seconds += elapsed
+        metrics = parallel.means(self.learner.update(window.first(horizon))) | {"horizon": float(horizon)}
+        took = parallel.means({"seconds": time.monotonic() - began, "interrupts": float(len(self.interrupts))})
+        self.seconds += took["seconds"]
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
             raise Diverged(f"{', '.join(bad)} not finite")
         self.step += 1
-        self.speed = self.config.batch * horizon / elapsed
+        self.speed = self.config.batch * horizon / took["seconds"]
         self.pulse.beat(metrics)
         if self.pulse.diverged:
             raise Diverged(f"the reconstruction error stays at {self.pulse.risen:.1f} times its own best")
+        if took["interrupts"]:  # of any process
+            raise KeyboardInterrupt
         return metrics
 
     def go_back(self, why: str) -> None:
@@ -219,6 +230,7 @@ class Trainer:
         self.write()
         self.alarm.say(f"{failed}: back to step {kept}, from there at {self.setbacks.rate:g} of the learning rate")
 
+    @parallel.led
     def begin(self) -> None:
         """Write what a run has before its first checkpoint: what it is, and states to start from."""
         found: dict[str, Tensor] = {}
@@ -265,7 +277,9 @@ class Trainer:
             raise WorldganError(
                 f"{self.run.path}/state.pt does not fit run.json: train again into another folder"
             ) from None
+        parallel.meet()  # before one writes what others still read
 
+    @parallel.led
     def show(self, logs: Logs) -> None:
         """Log rollouts from held-out contexts: error against copying the last frame, by horizon, and a video. Look at
         their health, too.
@@ -312,20 +326,22 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
     """Train on the data set in folder ``data`` into folder ``out``.
 
     resume: go on with the run in ``out``, if there is one, under the options it was begun with.
+    Processes inside ``parallel.group`` call it alike and train together.
     Raises WorldganError for a bad data set, if ``out`` holds a run and resume is False, or if training diverges.
     """
     config, model = experiment.training, experiment.model_config()
     if (config.steps is None) == (config.minutes is None):
         raise WorldganError(f"expected either steps or minutes, got steps={config.steps}, minutes={config.minutes}")
     store, run = EpisodeStore.open(data), Run(out)
-    if run.exists() and not resume:
+    begun = parallel.agreed(run.exists())
+    if begun and not resume:
         raise WorldganError(f"{out} already holds a run: add --resume to go on with it, or choose another folder")
     info = RunInfo(experiment.family, store.spec, to_mapping(model), to_mapping(config), str(data), version=VERSION)
-    if run.exists():
+    if begun:
         info = _begun(run, info)
     learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
     trainer = Trainer(run, info, store, learner)
-    with sole_writer(out):
+    with sole_writer(out) if parallel.leads() else nullcontext():
         trainer.resume()
         trainer.fit(report or (lambda done, note="": None))
     return run

@@ -1,0 +1,147 @@
+"""The same jobs have the same results, wherever they run and whoever dies meanwhile."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium
+import pytest
+
+from worldgan import envs
+from worldgan.data.collect import collect
+from worldgan.errors import WorldganError
+from worldgan.executor import Executor, Failed
+from worldgan.seeding import derive
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")
+PADDLE = "worldgan/Paddle-v0"
+KINDS = [1, 2, pytest.param("ray", marks=needs_ray)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One for all tests: it takes seconds to start."""
+    if importlib.util.find_spec("ray") is None:
+        yield
+        return
+    import ray
+
+    paths = os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)])
+    environment = {"env_vars": {"PYTHONPATH": paths}}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=environment)
+    yield
+    ray.shutdown()
+
+
+def drawn(seed: int) -> int:
+    return derive(seed, "job")
+
+
+def killed_once(job: tuple[Path, int]) -> int:
+    """The second job's worker is killed, as by a machine that runs out of memory, the first time."""
+    folder, number = job
+    (folder / f"{number}.{len(list(folder.glob(f'{number}.*')))}").touch()
+    if number == 1 and not (folder / "1.1").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def fatal(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def refused(number: int) -> int:
+    if number == 1:
+        raise WorldganError("expected\nanother")
+    return number
+
+
+@pytest.mark.parametrize("workers", KINDS)
+def test_results_are_in_order_and_the_same_everywhere(workers: int | Literal["ray"]) -> None:
+    counted: list[float] = []
+    found = Executor(workers).map(drawn, range(7), lambda done, note="": counted.append(done))
+    assert found == [drawn(seed) for seed in range(7)]
+    assert counted == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("workers", KINDS[1:])
+def test_the_job_of_a_killed_worker_is_run_again(workers: int | Literal["ray"], tmp_path: Path) -> None:
+    found = Executor(workers).map(killed_once, [(tmp_path, number) for number in range(4)])
+    assert found == [0, 1, 2, 3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.0", "1.0", "1.1", "2.0", "3.0"]
+
+
+def test_one_that_always_dies_is_left_out() -> None:
+    found = Executor(2, retries=1).map(fatal, range(4))
+    assert [each for each in found if not isinstance(each, Failed)] == [0, 2, 3]
+    assert isinstance(found[1], Failed)
+    assert found[1].reason.endswith("2 times")
+
+
+@pytest.mark.parametrize("workers", KINDS)
+def test_one_that_raises_is_left_out_and_said_in_a_line(
+    workers: int | Literal["ray"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("worldgan.executor.say", said.append)
+    found = Executor(workers).map(refused, range(3))
+    assert found == [0, Failed("expected another"), 2]
+    assert said == ["worldgan: job 1 is left out: expected another"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_endless_jobs_can_be_stopped(workers: int) -> None:
+    asked: list[int] = []
+
+    def jobs() -> Iterator[int]:
+        for number in iter(int, 1):
+            asked.append(number)
+            yield number
+
+    results = Executor(workers).stream(drawn, jobs())
+    next(results)
+    results.close()
+    assert len(asked) == workers
+
+
+class Deadly(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An env whose process is killed in its fourth episode, once."""
+
+    def __init__(self, flag: Path) -> None:
+        super().__init__(envs.make(PADDLE))
+        self.flag, self.episodes = flag, 0
+
+    def reset(self, **options: Any) -> Any:
+        self.episodes += 1
+        if self.episodes == 4 and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().reset(**options)
+
+
+@pytest.mark.parametrize("workers", KINDS[1:])
+def test_nothing_is_lost_or_double_when_a_collecting_worker_is_killed(
+    workers: int | Literal["ray"], tmp_path: Path
+) -> None:
+    flag, spec = tmp_path / "killed", envs.spec(PADDLE)
+    collect(partial(envs.make, PADDLE), spec, tmp_path / "one", steps=400)
+    collect(partial(Deadly, flag), spec, tmp_path / "many", steps=400, executor=Executor(workers))
+    assert flag.exists()
+    one, many = ({f.name: f.read_bytes() for f in (tmp_path / name).rglob("*.*")} for name in ("one", "many"))
+    assert one == many
+
+
+def test_words_that_mean_no_workers_are_refused() -> None:
+    assert Executor.named("ray") == Executor("ray")
+    assert Executor.named("3") == Executor(3)
+    for word in ("0", "-1", "two", "1.5"):
+        with pytest.raises(WorldganError, match="worker"):
+            Executor.named(word)
