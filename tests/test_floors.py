@@ -18,7 +18,7 @@ PACKAGE = Path(worldgan.__file__).parent
 FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
-        "rollout", "configs", "version", "arrays", "inverse", "controls",
+        "rollout", "configs", "version", "arrays", "inverse", "controls", "tensorfiles",
     },
     {"data", "envs"},
     {"models"},
@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"agents"},
     {"evaluation"},
     {
-        "__init__", "cli", "demo", "compare", "benchmark", "play", "export", "imagine", "card", "hub",
+        "__init__", "cli", "demo", "compare", "dream", "benchmark", "play", "export", "imagine", "card", "hub",
     },
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""

@@ -12,7 +12,7 @@ from fakes import dot_spec, dot_window
 from test_floors import MODULES
 from tiny import leaves, settings
 
-from worldgan.agents import PlannerConfig
+from worldgan.agents import DreamConfig, PlannerConfig
 from worldgan.config import from_mapping, load
 from worldgan.models import FAMILIES
 from worldgan.models.backbones import BACKBONES
@@ -21,7 +21,7 @@ from worldgan.models.objectives import OBJECTIVES
 from worldgan.models.regularity import REGULARITIES
 from worldgan.training.trainer import Experiment, TrainingConfig
 
-CONFIGS = [TrainingConfig, PlannerConfig, *(family.config for family in FAMILIES.values())]
+CONFIGS = [TrainingConfig, PlannerConfig, DreamConfig, *(family.config for family in FAMILIES.values())]
 
 
 def read_of_configs(tree: ast.AST) -> Iterator[str]:

@@ -93,7 +93,7 @@ def test_options_win_over_settings_and_settings_over_presets(monkeypatch: pytest
 
 
 def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The pipeline: collect, train twice, evaluate, plan."""
+    """The pipeline: collect, train twice, evaluate, learn in imagination, plan."""
 
     def run(*arguments: object) -> str:
         assert cli.main([str(argument) for argument in arguments]) == 0
@@ -122,6 +122,9 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     cautious = ("--pessimism", 0.5)
     plans = {"shooting": (*cautious, "--distrust", "disagreement", "--ensemble", "mse", "mse"), "icem": ()}
     plans["mcts"] = ("--set", "simulations=3", *cautious)
+    assert "agent at" in run("dream", "gan", "--out", "agent", "--steps", 2, "--set", "batch=4", "units=8")
+    assert "agent at" in run("dream", "gan", "--out", "agent", "--steps", 3, "--resume", "--set", "batch=4", "units=8")
+    plans |= {"actor": ("--agent", "agent"), "cem": ("--agent", "agent")}
     for planner, more in plans.items():
         line = ("plan", "--model", "gan", "--env", PADDLE, "--out", planner, "--planner", planner, *planning, *more)
         printed = run(*line)

@@ -197,6 +197,12 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "it needs an ensemble (--ensemble, two runs or more)" in refused(*pessimistic)
     assert "at least two runs that may disagree, got 1" in refused(*pessimistic, "--ensemble", paddle)
     assert "pessimism of at least 0, got -1" in refused(*plan_line(paddle, PADDLE, "--pessimism", "-1"))
+    assert "expected --agent, the folder of an agent" in refused(*plan_line(paddle, PADDLE, "--planner", "actor"))
+    assert "no agent.json" in refused(*plan_line(paddle, PADDLE, "--agent", paddle))
+    dream = ("dream", paddle, "--out", "agent", "--data", paddle_data)
+    assert "expected either steps or minutes" in refused(*dream)
+    assert "did you mean 'horizon'" in refused(*dream, "--steps", 2, "--set", "horizn=3")
+    assert "expected a run at none" in refused("dream", "none", "--out", "agent", "--steps", 2)
     evaluate = ("evaluate", "--runs", paddle, "--data", paddle_data, "--out", "report")
     for option in ("--horizon", "--windows", "--samples"):
         assert "expected horizon, windows and samples >= 1" in refused(*evaluate, option, 0)

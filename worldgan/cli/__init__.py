@@ -9,7 +9,7 @@ import tyro
 
 from worldgan.cli.acting import plan
 from worldgan.cli.datasets import collect, data, doctor, imagine
-from worldgan.cli.modelling import compare, evaluate, train
+from worldgan.cli.modelling import compare, dream, evaluate, train
 from worldgan.cli.sharing import export, play, pull, push
 from worldgan.errors import WorldganError
 from worldgan.machine import keep_memory
@@ -28,7 +28,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     run(out, seed=seed)
 
 
-_VERBS = (doctor, collect, train, evaluate, compare, plan, play, imagine, export, data, push, pull, demo)
+_VERBS = (doctor, collect, train, evaluate, compare, dream, plan, play, imagine, export, data, push, pull, demo)
 VERBS = {verb.__name__: verb for verb in _VERBS}
 
 

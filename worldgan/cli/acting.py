@@ -15,14 +15,16 @@ from worldgan.files import atomic_write
 from worldgan.progress import progress
 
 if TYPE_CHECKING:
-    from worldgan.types import WorldModel
+    from worldgan.agents import ActorCritic, PlannerConfig
+    from worldgan.types import Agent, EnvSpec, WorldModel
 
 
 def plan(
     model: Path,
     env: str,
     out: Path,
-    planner: Literal["shooting", "cem", "icem", "mppi", "mcts"] = "shooting",
+    planner: Literal["shooting", "cem", "icem", "mppi", "mcts", "actor"] = "shooting",
+    agent: Path | None = None,
     horizon: int = 12,
     candidates: int = 64,
     samples: int = 1,
@@ -35,13 +37,14 @@ def plan(
     env_args: Settings = (),
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
-    """Act in the real env by planning in the learned simulator; writes returns and a video beside what was imagined.
+    """Act in the real env as planned or learnt in the simulator; writes returns and a video beside what was imagined.
 
     Args:
         model: folder of the run to plan in.
         env: gymnasium id, or module:Id.
         out: folder for returns.json and plan.webm.
-        planner: how plans are searched for.
+        planner: how plans are searched for; actor does what the agent does, without a plan.
+        agent: folder of a trained agent, whose critic tells the other planners what lies behind the horizon.
         horizon: steps that a plan is long.
         candidates: plans imagined at once.
         samples: futures imagined per plan and averaged.
@@ -54,7 +57,7 @@ def plan(
         env_args: options of the env; without any, those that the model was trained with.
         settings: single settings of the planner, such as iterations=4 or simulations=64.
     """
-    from worldgan.agents import PLANNERS, PlannerConfig, check_match
+    from worldgan.agents import PlannerConfig, check_match
     from worldgan.config import load as configure
     from worldgan.evaluation.returns import imagined_vs_real, play, summary
     from worldgan.pictures import animate
@@ -65,11 +68,12 @@ def plan(
     _check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
-    agent = PLANNERS[planner](_cautious(model, pessimism, distrust, ensemble), config)
+    networks = None if agent is None else _networks(agent, world.spec)
+    player = _player(planner, _cautious(model, pessimism, distrust, ensemble), config, networks)
     with progress(f"plan {env}", episodes, unit="episodes") as report:
         played = play(
             lambda: envs.make(env, **options),
-            agent,
+            player,
             episodes=episodes,
             seed=seed,
             max_steps=max_steps,
@@ -79,9 +83,31 @@ def plan(
     result = {"returns": [each.total for each in played], **summary([each.total for each in played])}
     atomic_write(out / "returns.json", json.dumps(result, indent=2).encode())
     with envs.make(env, **options) as real:
-        rows = imagined_vs_real(world, real, agent, horizon=horizon, seed=seed, max_steps=min(200, max_steps))
+        rows = imagined_vs_real(world, real, player, horizon=horizon, seed=seed, max_steps=min(200, max_steps))
     animate(out / "plan.webm", rows, fps=10)
     print(f"mean return {result['mean']:.2f} over {episodes} episodes; {out}/returns.json, {out}/plan.webm")
+
+
+def _networks(agent: Path, spec: EnvSpec) -> ActorCritic:
+    """Those of the agent in a folder. Raises WorldganError if there is none, or it is of another env."""
+    from worldgan.agents import AgentFolder, check_match
+
+    folder = AgentFolder(agent)
+    check_match(folder.info().spec, spec, what="an agent")
+    return folder.networks()
+
+
+def _player(planner: str, model: WorldModel[Any], config: PlannerConfig, networks: ActorCritic | None) -> Agent:
+    """Who acts: the agent itself, or a planner."""
+    from worldgan.agents import PLANNERS, Actor, Recall
+
+    if planner == "actor":
+        if networks is None:
+            raise WorldganError("expected --agent, the folder of an agent trained by dream, for actor, got none")
+        return Actor(networks, seed=config.seed)
+    if networks is None:
+        return PLANNERS[planner](model, config)
+    return PLANNERS[planner](Recall(model, networks.frames), config, value=networks.value)
 
 
 def _check_same(trained: str, env: str) -> None:
