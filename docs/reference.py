@@ -13,7 +13,7 @@ import tyro
 import yaml
 
 from worldgan import cli
-from worldgan.agents import PlannerConfig
+from worldgan.agents import DreamConfig, PlannerConfig
 from worldgan.cli.datasets import JOBS
 from worldgan.config import to_mapping
 from worldgan.models import FAMILIES
@@ -114,7 +114,8 @@ def settings() -> Iterator[str]:
     yield SETTINGS
     models = {f"model, family {name}": family.config for name, family in FAMILIES.items()}
     parts = {"model.backbone": BackboneConfig, "model.optimiser": OptimiserConfig, "model.adversary": AdversaryConfig}
-    for name, config in {"training": TrainingConfig, **models, **parts, "planner": PlannerConfig}.items():
+    agents = {"planner": PlannerConfig, "dream": DreamConfig}
+    for name, config in {"training": TrainingConfig, **models, **parts, **agents}.items():
         defaults = yaml.safe_dump(to_mapping(config()), sort_keys=False, default_flow_style=None)
         text = inspect.getdoc(config) or ""
         yield from ("", f"### {name}", "", "```text", text, "```", "", "```yaml", defaults.rstrip(), "```")
