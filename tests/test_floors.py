@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"agents"},
     {"evaluation"},
     {
-        "__init__", "cli", "demo", "compare", "dream", "benchmark", "play", "export", "imagine", "card", "hub",
+        "__init__", "cli", "demo", "compare", "dream", "learn", "benchmark", "play", "export", "imagine", "card", "hub",
     },
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""

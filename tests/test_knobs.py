@@ -14,6 +14,7 @@ from tiny import leaves, settings
 
 from worldgan.agents import DreamConfig, PlannerConfig
 from worldgan.config import from_mapping, load
+from worldgan.learn import LearnConfig
 from worldgan.models import FAMILIES
 from worldgan.models.backbones import BACKBONES
 from worldgan.models.discriminator import ENCODERS
@@ -21,7 +22,7 @@ from worldgan.models.objectives import OBJECTIVES
 from worldgan.models.regularity import REGULARITIES
 from worldgan.training.trainer import Experiment, TrainingConfig
 
-CONFIGS = [TrainingConfig, PlannerConfig, DreamConfig, *(family.config for family in FAMILIES.values())]
+CONFIGS = [TrainingConfig, PlannerConfig, DreamConfig, LearnConfig, *(family.config for family in FAMILIES.values())]
 
 
 def read_of_configs(tree: ast.AST) -> Iterator[str]:

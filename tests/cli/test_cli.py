@@ -141,6 +141,15 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     assert EpisodeStore.open(tmp_path / "own").policy.startswith("gan, epsilon 0.1")
 
 
+def test_learning_online(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("updates=1", "dreams=1", "dream.batch=4", "dream.units=8", "dream.horizon=2", "training.recent=0.5")
+    line = ("learn", "--env", PADDLE, "--env-args", "size=8", "--out", "learnt", "--family", "mse", "--set", *small)
+    for more in (("--budget", "10"), ("--budget", "20", "--resume")):
+        assert cli.main([*line, *settings("mse"), "every=10", *more]) == 0
+        assert "at learnt" in capsys.readouterr().out
+    assert len(json.loads(Path("learnt/learn.json").read_text())["rounds"]) == 2
+
+
 def test_runs_of_one_family_keep_their_names(
     paddle_run: Run, paddle_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

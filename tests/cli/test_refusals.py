@@ -202,6 +202,11 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     dream = ("dream", paddle, "--out", "agent", "--data", paddle_data)
     assert "expected either steps or minutes" in refused(*dream)
     assert "did you mean 'horizon'" in refused(*dream, "--steps", 2, "--set", "horizn=3")
+    learn = ("learn", "--env", PADDLE, "--out", "learnt", "--budget")
+    assert "expected budget at least 1, got 0" in refused(*learn, 0)
+    assert "expected a first round of at least" in refused(*learn, 3)
+    assert "did you mean 'updates'" in refused(*learn, 300, "--set", "update=3")
+    assert "unknown environment" in refused("learn", "--env", "worldgan/Padle-v0", "--out", "learnt", "--budget", 300)
     assert "expected a run at none" in refused("dream", "none", "--out", "agent", "--steps", 2)
     evaluate = ("evaluate", "--runs", paddle, "--data", paddle_data, "--out", "report")
     for option in ("--horizon", "--windows", "--samples"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from worldgan.cli.acting import plan
+from worldgan.cli.acting import learn, plan
 from worldgan.cli.datasets import collect, data, doctor, imagine
 from worldgan.cli.modelling import compare, dream, evaluate, train
 from worldgan.cli.sharing import export, play, pull, push
@@ -28,7 +28,7 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     run(out, seed=seed)
 
 
-_VERBS = (doctor, collect, train, evaluate, compare, dream, plan, play, imagine, export, data, push, pull, demo)
+_VERBS = (doctor, collect, train, evaluate, compare, dream, plan, learn, play, imagine, export, data, push, pull, demo)
 VERBS = {verb.__name__: verb for verb in _VERBS}
 
 

@@ -88,6 +88,43 @@ def plan(
     print(f"mean return {result['mean']:.2f} over {episodes} episodes; {out}/returns.json, {out}/plan.webm")
 
 
+def learn(
+    env: str,
+    budget: int,
+    out: Path,
+    resume: bool = False,
+    family: str | None = None,
+    seed: int = 0,
+    env_args: Settings = (),
+    config: Path | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+) -> None:
+    """Learn to act in an env: play, train a model on all that was played, train the agent in it, and again.
+
+    Args:
+        env: gymnasium id, or module:Id.
+        budget: steps to play in the real env.
+        out: folder for data, model, agent, learn.json and returns.jsonl.
+        resume: go on with what is in OUT, perhaps to a larger budget.
+        family: of the model; gan, mse, ...
+        seed: of everything random.
+        env_args: options of the env, such as size=64 or sticky=0.
+        config: a YAML file.
+        settings: single settings, such as every=1000, training.recent=0.25, model.digits=4 or dream.horizon=10.
+    """
+    from worldgan.config import load as configure
+    from worldgan.learn import LearnConfig
+    from worldgan.learn import learn as run
+
+    options = options_of(env_args)
+    spec = envs.spec(env, options)
+    given = [f"budget={budget}", *(f"{path}seed={seed}" for path in ("", "training.", "dream."))]
+    chosen = configure(LearnConfig, config, [*given, *([f"family={family}"] if family else []), *each_of(settings)])
+    with progress(f"learn {env}", budget) as report:
+        rounds = run(lambda: envs.make(env, **options), spec, chosen, out, resume=resume, report=report).rounds
+    print(f"{rounds[-1].steps:,} steps in {rounds[-1].episodes:,} episodes, {len(rounds)} rounds, at {out}")
+
+
 def _networks(agent: Path, spec: EnvSpec) -> ActorCritic:
     """Those of the agent in a folder. Raises WorldganError if there is none, or it is of another env."""
     from worldgan.agents import AgentFolder, check_match
