@@ -10,10 +10,12 @@ from typing import Any
 import gymnasium as gym
 import pytest
 from command_lines import PADDLE, Refused, plan_line, train_line
+from fakes import dot_spec
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from tiny import alter, dot_store
 
+from worldgan.agents import AgentFolder, AgentInfo, DreamConfig
 from worldgan.data.store import EpisodeStore
 from worldgan.training.checkpoint import Run
 
@@ -78,6 +80,16 @@ def test_another_action_space(paddle_data: Path, paddle: Path, refused: Refused)
     assert "expected spec.actions.sizes [3]" in refused(*train_line(data, paddle, "training.steps=9"), "--resume")
     played = refused(*plan_line(paddle, "worldgan/Turners-v0"))
     assert "discrete[2] actions" in played
+
+
+def test_an_agent_of_another_env(paddle: Path, paddle_data: Path, refused: Refused) -> None:
+    info = AgentInfo(dot_spec(), 2, DreamConfig(steps=1, width=4, units=8), "run", "data")
+    AgentFolder("agent").write(info, info.networks(), {})
+    for planner in ("actor", "cem"):
+        line = refused(*plan_line(paddle, PADDLE, "--planner", planner, "--agent", "agent"))
+        assert "expected an agent for worldgan/Paddle-v0, of (32, 32, 3) frames and discrete[3] actions" in line
+    dream = ("dream", paddle, "--data", paddle_data, "--out", "agent", "--steps", 2)
+    assert "expected an agent for worldgan/Paddle-v0" in refused(*dream, "--resume", "--set", "width=4", "units=8")
 
 
 def test_playing_another_env_whose_frames_and_actions_fit(paddle: Path, refused: Refused) -> None:

@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"worldgan: {line}", style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        line = "worldgan: interrupted; what was finished is kept, the same command (train: --resume) goes on"
+        line = (
+            "worldgan: interrupted; what was finished is kept, the same command (train, dream, learn: --resume) goes on"
+        )
         console.print(line, soft_wrap=True)
         return 130
     return 0
