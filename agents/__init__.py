@@ -1,10 +1,13 @@
-"""Agents that plan: what they imagine, how they search, and the ceiling that perfect knowledge would reach."""
+"""Agents that plan or learn in imagination, and the ceiling that perfect knowledge would reach."""
 
+from worldgan.agents.actor_critic import Actor, ActorCritic
 from worldgan.agents.cem import CrossEntropy
 from worldgan.agents.ensemble import Ensemble
 from worldgan.agents.factory import PLANNERS, SEARCHES, PlannerConfig, planner, searches
+from worldgan.agents.folder import AgentFolder, AgentInfo
 from worldgan.agents.futures import futures, real_return
 from worldgan.agents.icem import FrugalCrossEntropy
+from worldgan.agents.imagination import DreamConfig, Dreamer
 from worldgan.agents.imagine import Value, imagined_returns
 from worldgan.agents.mcts import Policy, TreeSearch
 from worldgan.agents.memory import Memory
@@ -13,6 +16,7 @@ from worldgan.agents.oracle import Oracle
 from worldgan.agents.pessimism import SIGNALS, Pessimist, Usual, usual
 from worldgan.agents.planner import Planner, check_match
 from worldgan.agents.plans import Score, Search, random_plans
+from worldgan.agents.recall import Recall, Recalled
 from worldgan.agents.shooting import RandomShooting
 from worldgan.agents.truth import OracleTree, Truth
 
@@ -20,7 +24,13 @@ __all__ = [
     "PLANNERS",
     "SEARCHES",
     "SIGNALS",
+    "Actor",
+    "ActorCritic",
+    "AgentFolder",
+    "AgentInfo",
     "CrossEntropy",
+    "DreamConfig",
+    "Dreamer",
     "Ensemble",
     "FrugalCrossEntropy",
     "Memory",
@@ -32,6 +42,8 @@ __all__ = [
     "PlannerConfig",
     "Policy",
     "RandomShooting",
+    "Recall",
+    "Recalled",
     "Score",
     "Search",
     "TreeSearch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ from torch import Tensor
 from worldgan.types import WorldModel
 
 State = TypeVar("State")
-Value = Callable[[Tensor], Tensor]
-"""Frames, float [B, C, H, W] in [-1, 1] -> the return to be expected from there on [B]."""
+Value = Callable[[Any], Tensor]
+"""A model's state of B rows -> the return to be expected from there on [B]."""
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def imagined_returns(
     it controls chance.    discount: per step.
     chunk: futures imagined at once, which bounds memory, and with it what a sampling model draws; if B * N * S
     is not more, every simulated step is one call of the model.
-    value: what the frame after the last step is worth, without one nothing.
+    value: what the state after the last step is worth, without one nothing.
     lengths: int64 [B], how many steps of its plans each row goes, which then ends without a value; without it, H.
     """
     rows, count, horizon = plans.shape[:3]
@@ -71,5 +71,5 @@ def _follow(
         total = total + discount**step * alive * prediction.reward.float()
         alive = alive * (1 - prediction.terminated.float()) * (step + 1 < lengths)
     if value is not None:
-        total = total + discount ** plans.shape[1] * alive * value(model.frame(state))
+        total = total + discount ** plans.shape[1] * alive * value(state)
     return total

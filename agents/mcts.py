@@ -23,8 +23,8 @@ from worldgan.errors import WorldganError
 from worldgan.seeding import numpy_rng, torch_rng
 from worldgan.types import Outcomes, WorldModel
 
-Policy = Callable[[Tensor], Tensor]
-"""Frames, float [B, C, H, W] in [-1, 1] -> probabilities of the actions there [B, A]."""
+Policy = Callable[[Any], Tensor]
+"""The model's state of B rows -> probabilities of the actions there [B, A]."""
 
 
 @final
@@ -53,7 +53,7 @@ class TreeSearch:
     ) -> None:
         """horizon: H, depth of a tree.    simulations: per step.    outcomes: most that one look at a chance lists.
 
-        value: what a new frame is worth; without it, the mean of ``samples`` random plays of the steps that are left,
+        value: what a new state is worth; without it, the mean of ``samples`` random plays of the steps that are left,
         whose actions are held up to ``hold`` steps, ``chunk`` of them imagined at once.
         discount, puct, widening: see ``Tree``.    policy: where to look first; without it, everywhere alike.
         Raises WorldganError unless actions are discrete.
@@ -146,7 +146,7 @@ class TreeSearch:
     def _estimates(self, state: Any, left: Tensor) -> Tensor:
         """What rows [R] of a state with ``left`` (int64 [R]) steps to go are worth, [R]."""
         if self._value is not None:
-            return finite(self._value(self.model.frame(state)).float())
+            return finite(self._value(state).float())
         longest = int(left.max())
         if not longest:
             return torch.zeros(len(left))
@@ -162,7 +162,7 @@ class TreeSearch:
         size = self.model.spec.actions.size
         prior = torch.full((len(depths), size), 1 / size)
         if self._policy is not None:
-            prior = self._policy(self.model.frame(state))
+            prior = self._policy(state)
         return [
             decision(self.model.index(state, torch.tensor([row])), depth, prior[row].double().numpy(), float(value))
             for row, (depth, value) in enumerate(zip(depths, values, strict=True))

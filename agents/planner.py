@@ -76,11 +76,11 @@ def finite(returns: Tensor) -> Tensor:
     return returns
 
 
-def check_match(model: EnvSpec, env: EnvSpec) -> None:
-    """Raises WorldganError unless a model of one spec can act in an env of the other; ids may differ."""
+def check_match(model: EnvSpec, env: EnvSpec, *, what: str = "a model") -> None:
+    """Raises WorldganError unless a model, or ``what`` it is, of one spec fits an env of the other; ids may differ."""
     if (model.frame, model.actions) != (env.frame, env.actions):
         raise WorldganError(
-            f"expected a model for {env.id}, of {env.frame} frames and {_text(env.actions)} actions, "
+            f"expected {what} for {env.id}, of {env.frame} frames and {_text(env.actions)} actions, "
             f"got one of {model.id}, of {model.frame} frames and {_text(model.actions)} actions"
         )
 

@@ -13,10 +13,11 @@ import tyro
 import yaml
 
 from worldgan import cli
-from worldgan.agents import PlannerConfig
+from worldgan.agents import DreamConfig, PlannerConfig
 from worldgan.cli.datasets import JOBS
 from worldgan.cli.settings import OneOf
 from worldgan.config import to_mapping
+from worldgan.learn import LearnConfig
 from worldgan.models import FAMILIES
 from worldgan.models.adversary import AdversaryConfig
 from worldgan.models.backbone import BackboneConfig
@@ -117,7 +118,8 @@ def settings() -> Iterator[str]:
     yield SETTINGS
     models = {f"model, family {name}": family.config for name, family in FAMILIES.items()}
     parts = {"model.backbone": BackboneConfig, "model.optimiser": OptimiserConfig, "model.adversary": AdversaryConfig}
-    for name, config in {"training": TrainingConfig, **models, **parts, "planner": PlannerConfig}.items():
+    agents = {"planner": PlannerConfig, "dream": DreamConfig, "learn": LearnConfig}
+    for name, config in {"training": TrainingConfig, **models, **parts, **agents}.items():
         defaults = yaml.safe_dump(to_mapping(config()), sort_keys=False, default_flow_style=None)
         text = inspect.getdoc(config) or ""
         yield from ("", f"### {name}", "", "```text", text, "```", "", "```yaml", defaults.rstrip(), "```")

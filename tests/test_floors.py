@@ -18,7 +18,7 @@ PACKAGE = Path(worldgan.__file__).parent
 FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
-        "rollout", "configs", "version", "arrays", "inverse", "controls", "parallel", "executor",
+        "rollout", "configs", "version", "arrays", "inverse", "controls", "parallel", "executor", "tensorfiles",
     },
     {"data", "envs"},
     {"models"},
@@ -27,8 +27,8 @@ FLOORS: list[set[str]] = [
     {"agents"},
     {"evaluation"},
     {
-        "__init__", "__main__", "cli", "demo", "compare", "benchmark", "play", "export", "imagine", "card", "hub",
-        "saved",
+        "__init__", "__main__", "cli", "demo", "compare", "dream", "learn", "benchmark", "play", "export", "imagine",
+        "card", "hub", "saved",
     },
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""

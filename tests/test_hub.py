@@ -167,7 +167,7 @@ def test_no_hub_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unfinished_run_is_not_pushed(hub: Hub, run: Run) -> None:
     (run.path / "weights.safetensors").unlink()
-    assert "the run has no checkpoint yet" in said(lambda: push(run.path, REPO))
+    assert "there is no checkpoint yet" in said(lambda: push(run.path, REPO))
     assert hub.seen == []
 
 

@@ -12,9 +12,10 @@ from fakes import dot_spec, dot_window
 from test_floors import MODULES
 from tiny import leaves, settings
 
-from worldgan.agents import PlannerConfig
+from worldgan.agents import DreamConfig, PlannerConfig
 from worldgan.benchmark.suite import Suite
 from worldgan.config import from_mapping, load
+from worldgan.learn import LearnConfig
 from worldgan.models import FAMILIES
 from worldgan.models.backbones import BACKBONES
 from worldgan.models.discriminator import ENCODERS
@@ -22,7 +23,10 @@ from worldgan.models.objectives import OBJECTIVES
 from worldgan.models.regularity import REGULARITIES
 from worldgan.training.trainer import Experiment, TrainingConfig
 
-CONFIGS = [TrainingConfig, PlannerConfig, Suite, *(family.config for family in FAMILIES.values())]
+CONFIGS = [
+    *(TrainingConfig, PlannerConfig, DreamConfig, LearnConfig, Suite),
+    *(family.config for family in FAMILIES.values()),
+]
 
 
 def read_of_configs(tree: ast.AST) -> Iterator[str]:

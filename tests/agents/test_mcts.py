@@ -107,7 +107,7 @@ def test_a_policy_says_where_to_look_first():
     model = TableModel()
     made = TreeSearch(
         model, horizon=2, simulations=9, outcomes=3, samples=1, discount=1.0, hold=1, chunk=9, puct=99.0, widening=0.5,
-        seed=0, policy=lambda frames: torch.tensor([[0.0, 1.0]]).repeat(len(frames), 1),
+        seed=0, policy=lambda state: torch.tensor([[0.0, 1.0]]).repeat(len(state), 1),
     )  # fmt: skip
     assert all(tree.root.visits.tolist() == [0, 9] for tree in made.search(torch.arange(5), 5))
 

@@ -102,7 +102,7 @@ def test_options_win_over_settings_and_settings_over_presets(monkeypatch: pytest
 
 
 def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The pipeline: collect, train twice, evaluate, plan."""
+    """The pipeline: collect, train twice, evaluate, learn in imagination, plan."""
 
     def run(*arguments: object) -> str:
         assert cli.main([str(argument) for argument in arguments]) == 0
@@ -132,6 +132,9 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     cautious = ("--pessimism", 0.5)
     plans = {"shooting": (*cautious, "--distrust", "disagreement", "--ensemble", "mse", "mse"), "icem": ()}
     plans["mcts"] = ("--set", "simulations=3", *cautious)
+    assert "agent at" in run("dream", "gan", "--out", "agent", "--steps", 2, "--set", "batch=4", "units=8")
+    assert "agent at" in run("dream", "gan", "--out", "agent", "--steps", 3, "--resume", "--set", "batch=4", "units=8")
+    plans |= {"actor": ("--agent", "agent"), "cem": ("--agent", "agent")}
     for planner, more in plans.items():
         line = ("plan", "--model", "gan", "--env", PADDLE, "--out", planner, "--planner", planner, *planning, *more)
         printed = run(*line)
@@ -146,6 +149,15 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
         "collect", "--env", PADDLE, "--steps", 5, "--out", "own", "--policy", "gan", "--num-envs", 1
     )
     assert EpisodeStore.open(tmp_path / "own").policy.startswith("gan, epsilon 0.1")
+
+
+def test_learning_online(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("updates=1", "dreams=1", "dream.batch=4", "dream.units=8", "dream.horizon=2", "training.recent=0.5")
+    line = ("learn", "--env", PADDLE, "--env-args", "size=8", "--out", "learnt", "--family", "mse", "--set", *small)
+    for more in (("--budget", "10"), ("--budget", "20", "--resume")):
+        assert cli.main([*line, *settings("mse"), "every=10", *more]) == 0
+        assert "at learnt" in capsys.readouterr().out
+    assert len(json.loads(Path("learnt/learn.json").read_text())["rounds"]) == 2
 
 
 def test_runs_of_one_family_keep_their_names(

@@ -10,10 +10,12 @@ from typing import Any
 import gymnasium as gym
 import pytest
 from command_lines import PADDLE, Refused, plan_line, train_line
+from fakes import dot_spec
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from tiny import alter, dot_store
 
+from worldgan.agents import AgentFolder, AgentInfo, DreamConfig
 from worldgan.data.store import EpisodeStore
 from worldgan.training.checkpoint import Run
 
@@ -78,6 +80,16 @@ def test_another_action_space(paddle_data: Path, paddle: Path, refused: Refused)
     assert "expected spec.actions.sizes [3]" in refused(*train_line(data, paddle, "training.steps=9"), "--resume")
     played = refused(*plan_line(paddle, "worldgan/Turners-v0"))
     assert "discrete[2] actions" in played
+
+
+def test_an_agent_of_another_env(paddle: Path, paddle_data: Path, refused: Refused) -> None:
+    info = AgentInfo(dot_spec(), 2, DreamConfig(steps=1, width=4, units=8), "run", "data")
+    AgentFolder("agent").write(info, info.networks(), {})
+    for planner in ("actor", "cem"):
+        line = refused(*plan_line(paddle, PADDLE, "--planner", planner, "--agent", "agent"))
+        assert "expected an agent for worldgan/Paddle-v0, of (32, 32, 3) frames and discrete[3] actions" in line
+    dream = ("dream", paddle, "--data", paddle_data, "--out", "agent", "--steps", 2)
+    assert "expected an agent for worldgan/Paddle-v0" in refused(*dream, "--resume", "--set", "width=4", "units=8")
 
 
 def test_playing_another_env_whose_frames_and_actions_fit(paddle: Path, refused: Refused) -> None:
@@ -203,6 +215,17 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "it needs an ensemble (--ensemble, two runs or more)" in refused(*pessimistic)
     assert "at least two runs that may disagree, got 1" in refused(*pessimistic, "--ensemble", paddle)
     assert "pessimism of at least 0, got -1" in refused(*plan_line(paddle, PADDLE, "--pessimism", "-1"))
+    assert "expected --agent, the folder of an agent" in refused(*plan_line(paddle, PADDLE, "--planner", "actor"))
+    assert "no agent.json" in refused(*plan_line(paddle, PADDLE, "--agent", paddle))
+    dream = ("dream", paddle, "--out", "agent", "--data", paddle_data)
+    assert "expected either steps or minutes" in refused(*dream)
+    assert "did you mean 'horizon'" in refused(*dream, "--steps", 2, "--set", "horizn=3")
+    learn = ("learn", "--env", PADDLE, "--out", "learnt", "--budget")
+    assert "expected budget at least 1, got 0" in refused(*learn, 0)
+    assert "expected a first round of at least" in refused(*learn, 3)
+    assert "did you mean 'updates'" in refused(*learn, 300, "--set", "update=3")
+    assert "unknown environment" in refused("learn", "--env", "worldgan/Padle-v0", "--out", "learnt", "--budget", 300)
+    assert "expected a run at none" in refused("dream", "none", "--out", "agent", "--steps", 2)
     evaluate = ("evaluate", "--runs", paddle, "--data", paddle_data, "--out", "report")
     for option in ("--horizon", "--windows", "--samples"):
         assert "expected horizon, windows and samples >= 1" in refused(*evaluate, option, 0)

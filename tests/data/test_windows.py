@@ -67,6 +67,17 @@ def test_every_position_is_equally_likely(store: EpisodeStore) -> None:
     assert chi_square < 240  # 168 positions: 167 +- 18
 
 
+def test_a_share_of_each_batch_is_of_the_newest_episodes(store: EpisodeStore) -> None:
+    made = WindowSampler(
+        store, context=3, horizon=4, batch=400, seed=0, split="all", recent=0.25, newest=LENGTHS[-1] + 1
+    )  # fmt: skip
+    found = [int(e) - 1 for e in made.batch(0).frames[:, 2, 0, 0, 0].tolist()]
+    assert set(found[300:]) == {len(LENGTHS) - 2, len(LENGTHS) - 1}
+    assert set(found[:300]) > set(found[300:])
+    plain = sampler(store, batch=300).batch(0).frames
+    assert torch.equal(made.batch(0).frames[:300], plain)
+
+
 @pytest.mark.parametrize("context", [1, 4])
 @pytest.mark.parametrize("horizon", [1, 9])
 def test_shapes_at_the_extremes(store: EpisodeStore, context: int, horizon: int) -> None:

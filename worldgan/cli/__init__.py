@@ -7,10 +7,10 @@ from pathlib import Path
 
 import tyro
 
-from worldgan.cli.acting import plan
+from worldgan.cli.acting import learn, plan
 from worldgan.cli.benching import bench
 from worldgan.cli.datasets import collect, data, doctor, imagine
-from worldgan.cli.modelling import compare, evaluate, train
+from worldgan.cli.modelling import compare, dream, evaluate, train
 from worldgan.cli.sharing import export, play, pull, push
 from worldgan.errors import WorldganError
 from worldgan.machine import keep_memory
@@ -29,8 +29,10 @@ def demo(out: Path = Path("demo"), seed: int = 0) -> None:
     run(out, seed=seed)
 
 
-_VERBS = (doctor, collect, train, evaluate, compare, bench, plan, play, imagine, export, data, push, pull, demo)
-VERBS = {verb.__name__: verb for verb in _VERBS}
+_MODELS = (doctor, collect, train, evaluate, compare)
+_AGENTS = (dream, plan, learn, bench)
+_SHARING = (play, imagine, export, data, push, pull, demo)
+VERBS = {verb.__name__: verb for verb in (*_MODELS, *_AGENTS, *_SHARING)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"worldgan: {line}", style="red", highlight=False, markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        line = "worldgan: interrupted; what was finished is kept, the same command (train: --resume) goes on"
+        line = (
+            "worldgan: interrupted; what was finished is kept, the same command (train, dream, learn: --resume) goes on"
+        )
         console.print(line, soft_wrap=True)
         return 130
     return 0

@@ -16,16 +16,22 @@ from worldgan.progress import progress
 from worldgan.saved import saved
 
 if TYPE_CHECKING:
+    from worldgan.agents import ActorCritic, PlannerConfig
+    from worldgan.agents.factory import MakePlanner
     from worldgan.runtime.tensors import ExportedRun
     from worldgan.training.checkpoint import Run
-    from worldgan.types import WorldModel
+    from worldgan.types import Agent, EnvSpec, WorldModel
+
+ACTOR = "actor"
+"""What `plan --planner` calls an agent that acts without a plan."""
 
 
 def plan(
     model: Path,
     env: str,
     out: Path,
-    planner: Annotated[str, tyro.conf.arg(help_behavior_hint=OneOf(planners))] = "shooting",
+    planner: Annotated[str, tyro.conf.arg(help_behavior_hint=OneOf(lambda: [*planners(), ACTOR]))] = "shooting",
+    agent: Path | None = None,
     horizon: int = 12,
     candidates: int = 64,
     samples: int = 1,
@@ -38,13 +44,14 @@ def plan(
     env_args: Settings = (),
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
-    """Act in the real env by planning in the learned simulator; writes returns and a video beside what was imagined.
+    """Act in the real env as planned or learnt in the simulator; writes returns and a video beside what was imagined.
 
     Args:
         model: folder of the run to plan in, or an exported .onnx file.
         env: gymnasium id, or module:Id.
         out: folder for returns.json and plan.webm.
-        planner: how plans are searched for.
+        planner: how plans are searched for; actor does what the agent does, without a plan.
+        agent: folder of a trained agent, whose critic tells the other planners what lies behind the horizon.
         horizon: steps that a plan is long.
         candidates: plans imagined at once.
         samples: futures imagined per plan and averaged.
@@ -62,17 +69,19 @@ def plan(
     from worldgan.evaluation.returns import imagined_vs_real, play, summary
     from worldgan.pictures import animate
 
-    make, world = planner_of(planner), model_at(model)
+    make = None if planner == ACTOR else planner_of(planner, [ACTOR])
+    world = model_at(model)
     options = options_of(env_args) if env_args else dict(world.spec.options)
     check_match(world.spec, envs.spec(env, options))
     _check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
-    agent = make(_cautious(model, pessimism, distrust, ensemble), config)
+    networks = None if agent is None else _networks(agent, world.spec)
+    player = _player(make, _cautious(model, pessimism, distrust, ensemble), config, networks)
     with progress(f"plan {env}", episodes, unit="episodes") as report:
         played = play(
             lambda: envs.make(env, **options),
-            agent,
+            player,
             episodes=episodes,
             seed=seed,
             max_steps=max_steps,
@@ -82,9 +91,70 @@ def plan(
     result = {"returns": [each.total for each in played], **summary([each.total for each in played])}
     atomic_write(out / "returns.json", json.dumps(result, indent=2).encode())
     with envs.make(env, **options) as real:
-        rows = imagined_vs_real(world, real, agent, horizon=horizon, seed=seed, max_steps=min(200, max_steps))
+        rows = imagined_vs_real(world, real, player, horizon=horizon, seed=seed, max_steps=min(200, max_steps))
     animate(out / "plan.webm", rows, fps=10)
     print(f"mean return {result['mean']:.2f} over {episodes} episodes; {out}/returns.json, {out}/plan.webm")
+
+
+def learn(
+    env: str,
+    budget: int,
+    out: Path,
+    resume: bool = False,
+    family: str | None = None,
+    seed: int = 0,
+    env_args: Settings = (),
+    config: Path | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+) -> None:
+    """Learn to act in an env: play, train a model on all that was played, train the agent in it, and again.
+
+    Args:
+        env: gymnasium id, or module:Id.
+        budget: steps to play in the real env.
+        out: folder for data, model, agent, learn.json and returns.jsonl.
+        resume: go on with what is in OUT, perhaps to a larger budget.
+        family: of the model; gan, mse, ...
+        seed: of everything random.
+        env_args: options of the env, such as size=64 or sticky=0.
+        config: a YAML file.
+        settings: single settings, such as every=1000, training.recent=0.25, model.digits=4 or dream.horizon=10.
+    """
+    from worldgan.config import load as configure
+    from worldgan.learn import LearnConfig
+    from worldgan.learn import learn as run
+
+    options = options_of(env_args)
+    spec = envs.spec(env, options)
+    given = [f"budget={budget}", *(f"{path}seed={seed}" for path in ("", "training.", "dream."))]
+    chosen = configure(LearnConfig, config, [*given, *([f"family={family}"] if family else []), *each_of(settings)])
+    with progress(f"learn {env}", budget) as report:
+        rounds = run(lambda: envs.make(env, **options), spec, chosen, out, resume=resume, report=report).rounds
+    print(f"{rounds[-1].steps:,} steps in {rounds[-1].episodes:,} episodes, {len(rounds)} rounds, at {out}")
+
+
+def _networks(agent: Path, spec: EnvSpec) -> ActorCritic:
+    """Those of the agent in a folder. Raises WorldganError if there is none, or it is of another env."""
+    from worldgan.agents import AgentFolder, check_match
+
+    folder = AgentFolder(agent)
+    check_match(folder.info().spec, spec, what="an agent")
+    return folder.networks()
+
+
+def _player(
+    make: MakePlanner | None, model: WorldModel[Any], config: PlannerConfig, networks: ActorCritic | None
+) -> Agent:
+    """Who acts: a planner, or the agent itself."""
+    from worldgan.agents import Actor, Recall
+
+    if make is None:
+        if networks is None:
+            raise WorldganError("expected --agent, the folder of an agent trained by dream, for actor, got none")
+        return Actor(networks, seed=config.seed)
+    if networks is None:
+        return make(model, config)
+    return make(Recall(model, networks.frames), config, value=networks.value)
 
 
 def _check_same(trained: str, env: str) -> None:

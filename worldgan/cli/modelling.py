@@ -50,6 +50,42 @@ def train(
             print(f"run at {out}")
 
 
+def dream(
+    run: tyro.conf.Positional[Path],
+    out: Path,
+    minutes: float | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+    data: Path | None = None,
+    seed: int = 0,
+    config: Path | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
+) -> None:
+    """Train an agent, an actor and a critic, in the imagination of a model, for worldgan plan to play or to plan with.
+
+    Args:
+        run: folder of the run whose model imagines.
+        out: folder of the agent.
+        minutes: budget of training time.
+        steps: budget of updates, instead of minutes.
+        resume: go on with the agent in OUT.
+        data: folder of a data set to start from states of; without it, that of the run.
+        seed: of everything random.
+        config: a YAML file.
+        settings: single settings, such as horizon=10 or entropy=0.003.
+    """
+    from worldgan.agents import DreamConfig
+    from worldgan.config import load as configure
+    from worldgan.dream import dream as learn
+
+    options = {"minutes": minutes, "steps": steps, "seed": seed}
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    chosen = configure(DreamConfig, config, [*each_of(settings), *given])
+    with progress("dream", 100, unit="%") as report:
+        learn(run, chosen, out, data=data, resume=resume, report=lambda done, note="": report(100 * done, note))
+    print(f"agent at {out}")
+
+
 def evaluate(
     runs: tuple[Path, ...],
     data: Path,

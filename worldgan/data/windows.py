@@ -65,9 +65,12 @@ class WindowSampler:
         labels: float = 1.0,
         unlabelled: Unlabelled = "recover",
         part: tuple[int, int] = (0, 1),
+        recent: float = 0.0,
+        newest: int = 1,
     ) -> None:
         """context: K.    horizon: T.    batch: B, of all parts together.
 
+        recent: share of each batch from the last episodes alone, as few as have ``newest`` steps.
         labels: share of the labels that are not hidden; see ``Labels``.    unlabelled: "drop" draws only windows that
         lack no label, "recover" others too, for a learner that can tell what is missing.
         part: (i, n), the i-th of n equal parts of each batch, from 0.
@@ -93,12 +96,17 @@ class WindowSampler:
         chosen = episodes(store, split)
         everywhere = _Places.of(store, chosen)
         labelled = everywhere.labelled(self.labels, before=context - 1, horizon=horizon)
+        late = everywhere.late(newest)
         if unlabelled == "drop":
-            self._mixture = [(labelled, batch)]
+            late = late.labelled(self.labels, before=context - 1, horizon=horizon)
+        extra = round(recent * batch) if late.count else 0
+        rest = batch - extra
+        if unlabelled == "drop":
+            self._mixture = [(labelled, rest), (late, extra)]
         elif labelled.count in {0, everywhere.count}:
-            self._mixture = [(everywhere, batch)]
+            self._mixture = [(everywhere, rest), (late, extra)]
         else:
-            self._mixture = [(labelled, batch // 2), (everywhere, batch - batch // 2)]
+            self._mixture = [(labelled, rest // 2), (everywhere, rest - rest // 2), (late, extra)]
         actions = [self.labels.actions(i) for i in chosen]
         self.complete = unlabelled == "drop" or all(known is None or known.all() for known in actions)
         if not self._mixture[0][0].count or not any(known is None or known.any() for known in actions):
@@ -108,7 +116,7 @@ class WindowSampler:
     def batch(self, number: int) -> Window:
         """The part's rows of batch ``number``, the same in every process. Raises WorldganError if a file is damaged."""
         rng = numpy_rng(self._seed, "windows", self._split, number)
-        places = [place for where, size in self._mixture for place in where.draw(size, rng)]
+        places = [place for where, size in self._mixture if size for place in where.draw(size, rng)]
         return cut(self.store, places[self._rows], context=self.context, horizon=self.horizon, labels=self.labels)
 
 
@@ -264,6 +272,12 @@ class _Places:
     def count(self) -> int:
         """How many there are."""
         return int(self.sizes.sum())
+
+    def late(self, steps: int) -> _Places:
+        """Those in the last episodes, as few as have ``steps`` positions."""
+        after = self.sizes.sum() - np.cumsum(self.sizes)  # positions in later episodes
+        first = int(np.argmax(after < steps))
+        return _Places(self.chosen[first:], self.sizes[first:], self.first)
 
     def labelled(self, labels: Labels, *, before: int, horizon: int) -> _Places:
         """Those without an unlabelled one among the ``before`` transitions before t and the ``horizon`` after it."""

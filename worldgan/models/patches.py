@@ -45,7 +45,8 @@ def from_patches(patches: Tensor, side: int) -> Tensor:
 
 def _wide(pixels: Tensor, side: int) -> torch.dtype | None:
     """What a row of a patch is moved as; None where there is no such type, and in a trace, for runtimes without it."""
-    return None if torch.jit.is_tracing() else WIDE.get(side * pixels.element_size())
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented, and left out of __all__
+    return None if traced else WIDE.get(side * pixels.element_size())
 
 
 def _plain(pixels: Tensor) -> bool:

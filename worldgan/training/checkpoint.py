@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_tensors
-from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write, replacing
+from worldgan.files import atomic_write
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
 from worldgan.parallel import led
+from worldgan.tensorfiles import read_state, read_tensors, write_state, write_tensors
 from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
@@ -111,46 +105,21 @@ class Run:
 
     @led
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write ``name``.safetensors, with a checksum in its header: the format itself has none."""
-        whole = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
-        data = dump_tensors(whole, metadata={"crc32": _checksum(whole)})
-        atomic_write(self.path / f"{name}.safetensors", data)
+        """Write ``name``.safetensors."""
+        write_tensors(self.path / f"{name}.safetensors", tensors)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Read ``name``.safetensors. Raises WorldganError if it is missing or damaged."""
-        path = self.path / f"{name}.safetensors"
-        try:
-            data = path.read_bytes()
-            tensors = parse_tensors(data)
-            if _claimed_checksum(data) not in {None, _checksum(tensors)}:
-                raise ValueError("checksum")
-        except FileNotFoundError:
-            raise WorldganError(f"expected {path}, found none: the run has no checkpoint yet, go on training") from None
-        except (SafetensorError, OSError, ValueError) as error:
-            raise WorldganError(f"{path} is damaged ({error}): restore it, or go on training with --resume") from None
-        return tensors
+        return read_tensors(self.path / f"{name}.safetensors")
 
     @led
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write all that exact resume needs."""
-        with replacing(self.path / "state.pt") as temporary:
-            torch.save(dict(state), temporary)
+        write_state(self.path / "state.pt", state)
 
     def state(self) -> dict[str, Any]:
-        """Read it. Only tensors and plain values are accepted. Raises WorldganError as ``tensors`` does."""
-        path = self.path / "state.pt"
-        try:
-            with zipfile.ZipFile(path) as archive:  # torch reads past wrong checksums
-                wrong = archive.testzip()
-            if wrong is not None:
-                raise ValueError(f"checksum of {wrong}")
-            state: dict[str, Any] = torch.load(path, weights_only=True)
-        except FileNotFoundError:
-            raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
-        except Exception as error:  # a damaged pickle can raise almost anything
-            reason = shorten(str(error), 120, placeholder="...") or type(error).__name__
-            raise WorldganError(f"{path} is damaged ({reason}): train again into another folder") from None
-        return state
+        """Read it. Raises WorldganError as ``tensors`` does."""
+        return read_state(self.path / "state.pt")
 
     def model(self, *, precision: Precision = "auto", realism: bool = False, surprise: bool = False) -> NextFrameModel:
         """The trained world model. Raises WorldganError if files are missing, damaged or do not fit together."""
@@ -181,22 +150,6 @@ class Run:
         if not {f"{kind}.frames", f"{kind}.actions"} <= tensors.keys():
             raise WorldganError(f"expected start states in {self.path}/starts.safetensors, got {sorted(tensors)[:4]}")
         return tensors[f"{kind}.frames"], tensors[f"{kind}.actions"]
-
-
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    """Of names, types, shapes and values."""
-    crc = 0
-    for name, tensor in sorted(tensors.items()):
-        crc = zlib.crc32(f"{name} {tensor.dtype} {list(tensor.shape)}".encode(), crc)
-        crc = zlib.crc32(tensor.contiguous().flatten().view(torch.uint8).numpy().data, crc)
-    return f"{crc:08x}"
-
-
-def _claimed_checksum(data: bytes) -> str | None:
-    """What the header of a well-formed safetensors file says; None if another program wrote it."""
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    claimed: str | None = header.get("__metadata__", {}).get("crc32")
-    return claimed
 
 
 def load(

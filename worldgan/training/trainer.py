@@ -56,6 +56,7 @@ class TrainingConfig:
     unlabelled: what to do where labels are missing, hidden or never there: "recover" learns from all frames, with
     actions told by an inverse model and rewards where they are known, half of each batch from windows that lack no
     label; "drop" draws those alone.
+    recent, newest: share of each batch from the last episodes alone, as few as have ``newest`` steps.
     """
 
     steps: int | None = None
@@ -69,14 +70,17 @@ class TrainingConfig:
     starts: int = 64
     labels: float = 1.0
     unlabelled: Unlabelled = "recover"
+    recent: float = 0.0
+    newest: int = 2000
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that training cannot work with."""
         self._check("steps", self.steps is None or self.steps >= 1, "at least 1")
         self._check("minutes", self.minutes is None or self.minutes > 0, "above 0")
-        for name in ("batch", "log_steps", "starts"):
+        for name in ("batch", "log_steps", "starts", "newest"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("labels", 0 < self.labels <= 1, "a share above 0 and at most 1")
+        self._check("recent", 0 <= self.recent <= 1, "a share of at most 1")
         self._check("rollout", bool(self.rollout) and min(self.rollout) >= 1, "a list of numbers of at least 1")
         for name in ("checkpoint_minutes", "sample_minutes"):
             self._check(name, getattr(self, name) >= 0, "at least 0")
@@ -145,6 +149,8 @@ class Trainer:
             labels=self.config.labels,
             unlabelled=self.config.unlabelled,
             part=(parallel.rank(), parallel.size()),
+            recent=self.config.recent,
+            newest=self.config.newest,
         )
 
     def fit(self, report: Report) -> None:

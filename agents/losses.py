@@ -1,0 +1,52 @@
+"""What an actor and a critic are trained to do, as pure functions of what was imagined.
+
+Dreamer: Hafner et al. 2020, "Dream to Control", equation 6; 2021, "Mastering Atari with Discrete World Models",
+equations 4 to 6; 2023, "Mastering Diverse Domains through World Models", equations 11 and 12. Step t of T leads from
+state t to state t + 1 and earns reward t.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def lambda_returns(rewards: Tensor, continues: Tensor, values: Tensor, *, discount: float, trace: float) -> Tensor:
+    """What states 0..T - 1 turned out to be worth [B, T].
+
+    rewards [B, T].    continues: probability that a step did not end the episode, [B, T].    values: of all states,
+    [B, T + 1].    trace: lambda, the share of what was imagined beyond a step against the value after it: 0 looks one
+    step ahead, 1 to the horizon.
+    """
+    worth, found = values[:, -1], []
+    for step in reversed(range(rewards.shape[1])):
+        after = torch.lerp(values[:, step + 1], worth, trace)
+        worth = rewards[:, step] + discount * continues[:, step] * after
+        found.append(worth)
+    return torch.stack(found[::-1], dim=1)
+
+
+def reached(continues: Tensor) -> Tensor:
+    """How likely it is that the episode is still going on at states 0..T - 1, [B, T]: what they count."""
+    ones = torch.ones_like(continues[:, :1])
+    return torch.cat([ones, continues[:, :-1]], dim=1).cumprod(1)
+
+
+def spread(returns: Tensor) -> float:
+    """From the 5th to the 95th percentile, so that an outlier does not make all the rest look alike."""
+    low, high = torch.quantile(returns.flatten(), torch.tensor([0.05, 0.95])).tolist()
+    return float(high - low)
+
+
+def actor_loss(log_probs: Tensor, entropies: Tensor, advantages: Tensor, weights: Tensor, *, entropy: float) -> Tensor:
+    """REINFORCE with a bonus for staying undecided: the mean over [B, T], each step with its weight.
+
+    log_probs, entropies: of the actions drawn, in nats.    advantages: what they earned beyond what was expected;
+    no gradient goes through them.    entropy: weight of the bonus.
+    """
+    return -(weights * (log_probs * advantages.detach() + entropy * entropies)).mean()
+
+
+def critic_loss(values: Tensor, returns: Tensor, weights: Tensor) -> Tensor:
+    """Half the squared error, whose minimum is the mean: a lucky return counts as often as it happens."""
+    return (weights * (values - returns.detach()).square()).mean() / 2
