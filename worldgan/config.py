@@ -81,8 +81,11 @@ def parse(text: str | bytes, where: str) -> Any:
     """The plain value that YAML ``text`` stands for. Raises WorldganError, naming ``where`` it was found."""
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: dates such as 2026-13-01
-        raise WorldganError(f"expected YAML in {where}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise WorldganError(f"expected YAML in {where}, got lists within lists without end") from None
+    except Exception as error:  # beside YAMLError, whatever int, bool, date, ... raise: {!!bool x}, 2026-13-01
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WorldganError(f"expected YAML in {where}: {reason}") from None
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -129,11 +132,16 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value in arguments:
             return value
         raise unknown(f"value of {where}", str(value), [str(a) for a in arguments])
-    elif hint is float and type(value) in {int, float}:
+    elif hint is float and type(value) in {int, float} and _fits(value):
         return float(value)
     elif hint is Any or type(value) is hint or (origin is not None and isinstance(value, origin)):
         return value
     raise WorldganError(f"expected {getattr(hint, '__name__', hint)} for {where}, got {value!r}")
+
+
+def _fits(number: int | float) -> bool:
+    """Whether it has a float, as 10 ** 400 has not."""
+    return isinstance(number, float) or abs(number) < 2**1023
 
 
 def _plain(value: Any) -> Any:

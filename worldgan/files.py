@@ -41,10 +41,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename within one folder, on the disk when this returns. Raises OSError."""
+    """Rename within one file system, on the disk when this returns. Raises OSError."""
     source.replace(target)
     if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is journalled anyway
-        _sync(target.parent, os.O_RDONLY)
+        for folder in {target.parent, source.parent}:
+            _sync(folder, os.O_RDONLY)
 
 
 @contextmanager
