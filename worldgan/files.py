@@ -10,7 +10,7 @@ from pathlib import Path
 from worldgan.errors import WorldganError
 
 
-def atomic_write(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes | memoryview) -> None:
     """Write ``data`` to ``path``, which holds either its old content or all of the new, whatever happens.
 
     Missing parent folders are made. Raises WorldganError if the disk refuses, and then leaves no temporary file.

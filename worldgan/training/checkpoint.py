@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -15,11 +17,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as dump_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write, replacing
+from worldgan.files import atomic_write
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
@@ -27,6 +29,8 @@ from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
 FORMAT = 1
+LARGEST = 2**14
+"""Of sizes in a model's config: far beyond use, so that a damaged one cannot ask for all time and memory."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +123,17 @@ class Run:
 
     def write_state(self, state: Mapping[str, Any]) -> None:
         """Write all that exact resume needs."""
-        with replacing(self.path / "state.pt") as temporary:
-            torch.save(dict(state), temporary)
+        whole = io.BytesIO()  # torch's own writer of files crashes on a full disk
+        torch.save(dict(state), whole)
+        atomic_write(self.path / "state.pt", whole.getbuffer())
 
     def state(self) -> dict[str, Any]:
         """Read it. Only tensors and plain values are accepted. Raises WorldganError as ``tensors`` does."""
         path = self.path / "state.pt"
         try:
             with zipfile.ZipFile(path) as archive:  # torch reads past wrong checksums
+                if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):  # torch packs nothing
+                    raise ValueError("compressed")
                 wrong = archive.testzip()
             if wrong is not None:
                 raise ValueError(f"checksum of {wrong}")
@@ -146,15 +153,15 @@ class Run:
             config = from_mapping(family.config, info.model, where="model.")
         except UnknownKey as error:
             raise self.foreign(error, info.version) from None
-        networks = family.networks(info.spec, config, 0)
-        weights = self.tensors("weights")
-        try:
-            networks.load_state_dict(weights)
-        except RuntimeError:
+        build = partial(family.networks, info.spec, config, 0)
+        weights, expected = self.tensors("weights"), _promised(build, info.model)
+        if expected != {name: tensor.shape for name, tensor in weights.items()}:
             raise WorldganError(
-                f"{self.path}/weights.safetensors does not fit run.json: expected {len(networks.state_dict())} "
+                f"{self.path}/weights.safetensors does not fit run.json: expected {len(expected)} "
                 f"tensors of family {info.family}, got {len(weights)} that differ"
-            ) from None
+            )
+        networks = build()
+        networks.load_state_dict(weights)
         networks.requires_grad_(False).eval()
         if uses_bf16(precision):
             networks.bfloat16()
@@ -167,6 +174,26 @@ class Run:
         if not {f"{kind}.frames", f"{kind}.actions"} <= tensors.keys():
             raise WorldganError(f"expected start states in {self.path}/starts.safetensors, got {sorted(tensors)[:4]}")
         return tensors[f"{kind}.frames"], tensors[f"{kind}.actions"]
+
+
+def _promised(build: Callable[[], nn.Module], model: Mapping[str, Any]) -> dict[str, torch.Size]:
+    """Names and shapes of the networks' tensors, before they take memory; none if there can be no such networks."""
+    if any(number > LARGEST for number in _integers(model)):
+        return {}
+    try:
+        with torch.device("meta"):
+            return {name: tensor.shape for name, tensor in build().state_dict().items()}
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError):  # whatever sizes of 0 and below lead to
+        return {}
+
+
+def _integers(plain: Any) -> Iterator[int]:
+    """All in nested plain values."""
+    if isinstance(plain, Mapping | list | tuple):
+        for each in plain.values() if isinstance(plain, Mapping) else plain:
+            yield from _integers(each)
+    elif isinstance(plain, int):
+        yield plain
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

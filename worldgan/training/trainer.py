@@ -189,7 +189,7 @@ class Trainer:
         """One update, timed. Raises Diverged if it did not stay finite, or errors have been far too large for long."""
         began, horizon = time.monotonic(), self.horizon
         metrics = self.learner.update(window.first(horizon)) | {"horizon": float(horizon)}
-        elapsed = time.monotonic() - began
+        elapsed = max(time.monotonic() - began, 1e-6)  # some clocks tick every 15 ms, and emulated ones step back
         self.seconds += elapsed
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
