@@ -69,8 +69,17 @@ def presets() -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
+_DEEPEST = 50
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 1e-3 for text; here it is a number, as in YAML 1.2 and Python."""
+    """YAML 1.1 takes 1e-3 for text; here it is a number, as in YAML 1.2 and Python. Deep nesting is refused."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        """100 000 brackets take PyYAML a minute to give up on."""
+        if self.flow_level >= _DEEPEST:
+            raise yaml.YAMLError(f"more than {_DEEPEST} lists within lists")
+        super().fetch_flow_collection_start(TokenClass)
 
 
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
