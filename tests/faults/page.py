@@ -21,10 +21,10 @@ synced before they get their names, and folders after, is tested, but no disk wa
 One process at a time writes into a data set or run, by `flock` on the file `.lock` in it, which the system gives up
 when the process dies. Where there is no `flock`, as on Windows, two writers are not kept apart.
 
-`worldgan data verify DATA` reads every byte of a data set and names each damaged file; `worldgan data repair DATA`
-moves those to `DATA/damaged` and removes what is half written; the command that made the data set, run again, replaces
-them with the same bytes. A damaged `dataset.json` is found, too, but has to be restored from elsewhere. Episodes missing at
-the end of a data set are not missed: it looks like a smaller one."""
+`worldgan data verify DATA` reads every byte of a data set and names each damaged file. `worldgan data repair DATA`
+moves those to `DATA/damaged` and removes what is half written; the command that made the data set, run again, then
+replaces them with the same bytes. A damaged `dataset.json` is found, too, but has to be restored from elsewhere.
+Episodes missing at the end of a data set are not missed: it looks like a smaller one."""
 
 
 def page(found: dict[str, Any]) -> str:

@@ -52,11 +52,8 @@ class EpisodeStore:
         Raises WorldganError, and changes nothing, if it has others.
         """
         path = Path(path)
-        wanted = {"format": FORMAT, "spec": to_mapping(spec), "seed": seed, "policy": policy}
-        if (path / "dataset.json").exists():
-            _same(path, wanted, _read_description(path))
-        elif path.exists() and not _only_leftovers(path):
-            raise WorldganError(f"expected {path} to be a data set, a new or an empty directory, and it is neither")
+        wanted = _description(spec, seed, policy)
+        _check_place(path, wanted)
         try:
             (path / "episodes").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -210,9 +207,9 @@ def writing(path: Path, spec: EnvSpec, *, seed: int, policy: str) -> Iterator[Ep
 
     Raises WorldganError as it does, and if another process writes there.
     """
-    EpisodeStore.create(path, spec, seed=seed, policy=policy)  # refuses before there is a lock
-    with sole_writer(path):
-        store = EpisodeStore.create(path, spec, seed=seed, policy=policy)  # another writer may just have ended
+    _check_place(Path(path), _description(spec, seed, policy))  # so that a folder of other things gets no lock
+    with sole_writer(Path(path)):
+        store = EpisodeStore.create(path, spec, seed=seed, policy=policy)
         store.tidy()
         yield store
 
@@ -239,6 +236,18 @@ def found(path: Path) -> list[int]:
 def leftovers(path: Path) -> list[Path]:
     """What killed writers left half written."""
     return sorted([*path.glob(TEMPORARY), *(path / "episodes").glob(TEMPORARY)])
+
+
+def _description(spec: EnvSpec, seed: int, policy: str) -> dict[str, Any]:
+    return {"format": FORMAT, "spec": to_mapping(spec), "seed": seed, "policy": policy}
+
+
+def _check_place(path: Path, wanted: dict[str, Any]) -> None:
+    """Raises WorldganError unless a data set of that description is at ``path``, or can be."""
+    if (path / "dataset.json").exists():
+        _same(path, wanted, _read_description(path))
+    elif path.exists() and not _only_leftovers(path):
+        raise WorldganError(f"expected {path} to be a data set, a new or an empty directory, and it is neither")
 
 
 def _only_leftovers(path: Path) -> bool:

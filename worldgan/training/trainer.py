@@ -326,6 +326,8 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
     learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
     trainer = Trainer(run, info, store, learner)
     with sole_writer(out):
+        if run.exists() and run.info().progress != info.progress:
+            raise WorldganError(f"{out} was just trained into by another process: add --resume to go on with that run")
         trainer.resume()
         trainer.fit(report or (lambda done, note="": None))
     return run
