@@ -14,6 +14,8 @@ from worldgan.progress import Report
 
 ASIDE = "damaged"
 """The folder inside a data set that damaged files are moved to."""
+MOST = 1_000_000
+"""Episodes among which missing ones are looked for: a stray file may have any number for a name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def verify(path: Path, *, report: Report | None = None) -> Condition:
                 lengths[int(file.stem)] = length
         if report is not None:
             report(done / len(files))
-    missing = sorted(set(range(max(found(path), default=-1) + 1)) - lengths.keys())
+    last = min(max(found(path), default=-1), MOST)
+    missing = sorted(set(range(last + 1)) - lengths.keys())
     return Condition(len(lengths), sum(lengths.values()), damaged, tuple(leftovers(path)), tuple(missing))
 
 

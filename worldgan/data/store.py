@@ -268,7 +268,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     claimed = found.pop("crc32", None)  # the first data sets have none
     for key in found.keys() - {"format", "spec", "seed", "policy"}:
         raise WorldganError(f"{file} is damaged, or of another version of worldgan: it has {key!r}")
-    if claimed not in {None, _checksum(found)}:
+    if claimed is not None and claimed != _checksum(found):
         raise WorldganError(f"{file} is damaged (checksum): restore it; if its change was meant, delete its crc32")
     return found
 
