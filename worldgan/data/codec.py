@@ -32,6 +32,7 @@ from worldgan.types import EnvSpec
 
 MAGIC = b"WGANEP1\n"
 BLOCK = 8
+DTYPES = ("<i8", "<f4")  # of actions; numpy would run what else may stand there through a parser of Python
 MASKS = ("action_known", "reward_known", "visible")
 _PREFIX = struct.Struct("<8sII")
 _RATIO = 2**15  # a zstd block of 4 bytes or more holds at most 128 KiB (RFC 8878, 3.1.1.2.3)
@@ -252,6 +253,8 @@ def _parse(header: dict[str, Any], start: int, end: int) -> Header:
     # Every count is tied to bytes that the file was found to have, so nothing can ask for absurd memory.
     if length < 1 or not 1 <= block <= 1024:
         raise ValueError(f"{length} steps, {block} frames per block")
+    if header["actions"]["dtype"] not in DTYPES:
+        raise ValueError(f"actions of type {header['actions']['dtype']!r:.20}")
     masks, blocks = _places(header.get("masks", []), _blocks_of(length + 1, block))
     if sizes.shape != (blocks,):
         raise ValueError(f"{len(sizes)} blocks for {length} steps")
