@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-browser check bench atari clean
+.PHONY: demo test test-browser check bench faults atari clean
 
 demo: $(READY)  ## The main job, end to end, in under six minutes
 	$(BIN)/worldgan demo --out demo
@@ -24,6 +24,9 @@ check: $(READY)  ## Lint, format and types
 
 bench: $(READY)  ## Frames per second of the simulator, and what a frame costs
 	$(BIN)/python benchmarks/simulate.py
+
+faults: $(READY)  ## Kill, fill, cut, flip and mutate everything, and write docs/reliability.md; an hour or two
+	$(BIN)/python tests/faults/run.py --out docs/results/faults.json --page docs/reliability.md
 
 atari: $(READY)  ## The main job on Breakout and Pong, about 100 minutes; run it again to go on
 	PATH="$(CURDIR)/$(BIN):$$PATH" benchmarks/atari.sh

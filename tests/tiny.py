@@ -56,8 +56,9 @@ def dot_store(path: Path, *, size: int = 8, episodes: int = 12, length: int = 20
 
 
 def alter(file: Path, value: Any, *keys: str) -> None:
-    """Set one value of a JSON file."""
+    """Set one value of a JSON file, and let it say nothing of a checksum."""
     whole = section = json.loads(file.read_text())
+    whole.pop("crc32", None)
     for key in keys[:-1]:
         section = section[key]
     section[keys[-1]] = value

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from worldgan.errors import WorldganError
 
+LARGEST = 2**20
+"""The longest encoded action: a limit far beyond use, below which a damaged file cannot ask for all memory."""
+
 Kind = Literal["discrete", "multidiscrete", "box"]
 
 
@@ -28,6 +31,17 @@ class ActionSpec:
     sizes: tuple[int, ...]
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError for what is no action space."""
+        dimensions = self.sizes if self.kind == "box" else ()
+        fits = self.kind == "multidiscrete" or len(self.sizes) == 1
+        if not fits or not self.sizes or min(self.sizes) < 1 or self.size > LARGEST:
+            raise WorldganError(f"expected {self.kind} actions of positive sizes, at most {LARGEST}, got {self.sizes}")
+        if (len(self.low),) != (dimensions or (0,)) or len(self.high) != len(self.low):
+            raise WorldganError(f"expected bounds of {self}, got {len(self.low)} low and {len(self.high)} high")
+        if not all(map(math.isfinite, self.low + self.high)):
+            raise WorldganError(f"expected finite bounds of {self}, got {self.low} and {self.high}")
 
     @property
     def size(self) -> int:
@@ -56,8 +70,16 @@ class ActionSpec:
         if self.kind == "box":
             return self._scale(raw)
         digits = self._digits(raw)
-        hots = [np.eye(n, dtype=np.float32)[digits[..., i]] for i, n in enumerate(self.sizes)]
-        return np.concatenate(hots, axis=-1)
+        hots = [digits[..., i, None] == np.arange(n) for i, n in enumerate(self.sizes)]
+        return np.concatenate(hots, axis=-1).astype(np.float32)
+
+    def check(self, actions: NDArray[Any]) -> None:
+        """Raises WorldganError where ``encode`` does."""
+        raw = np.asarray(actions)
+        if self.kind == "box":
+            self._scale(raw)
+        else:
+            self._digits(raw)
 
     def decode(self, vectors: NDArray[np.float32]) -> NDArray[Any]:
         """Vectors [..., A] -> raw actions [..., *shape]; the nearest action where a vector is not exactly one."""

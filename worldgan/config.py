@@ -71,8 +71,17 @@ def presets() -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 
 
+_DEEPEST = 50
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 1e-3 for text; here it is a number, as in YAML 1.2 and Python."""
+    """YAML 1.1 takes 1e-3 for text; here it is a number, as in YAML 1.2 and Python. Deep nesting is refused."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        """100 000 brackets take PyYAML a minute to give up on."""
+        if self.flow_level >= _DEEPEST:
+            raise yaml.YAMLError(f"more than {_DEEPEST} lists within lists")
+        super().fetch_flow_collection_start(TokenClass)
 
 
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
@@ -83,8 +92,11 @@ def parse(text: str | bytes, where: str) -> Any:
     """The plain value that YAML ``text`` stands for. Raises WorldganError, naming ``where`` it was found."""
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: dates such as 2026-13-01
-        raise WorldganError(f"expected YAML in {where}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise WorldganError(f"expected YAML in {where}, got lists within lists without end") from None
+    except Exception as error:  # beside YAMLError, whatever int, bool, date, ... raise: {!!bool x}, 2026-13-01
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WorldganError(f"expected YAML in {where}: {reason}") from None
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -136,11 +148,16 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value in arguments:
             return value
         raise unknown(f"value of {where}", str(value), [str(a) for a in arguments])
-    elif hint is float and type(value) in {int, float}:
+    elif hint is float and type(value) in {int, float} and _fits(value):
         return float(value)
     elif hint is Any or type(value) is hint or (origin is not None and isinstance(value, origin)):
         return value
     raise WorldganError(f"expected {getattr(hint, '__name__', hint)} for {where}, got {value!r}")
+
+
+def _fits(number: int | float) -> bool:
+    """Whether it has a float, as 10 ** 400 has not."""
+    return isinstance(number, float) or abs(number) < 2**1023
 
 
 def _plain(value: Any) -> Any:

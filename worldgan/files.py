@@ -10,7 +10,7 @@ from pathlib import Path
 from worldgan.errors import WorldganError
 
 
-def atomic_write(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes | memoryview) -> None:
     """Write ``data`` to ``path``, which holds either its old content or all of the new, whatever happens.
 
     Missing parent folders are made. Raises WorldganError if the disk refuses, and then leaves no temporary file.
@@ -41,10 +41,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename within one folder, on the disk when this returns. Raises OSError."""
+    """Rename within one file system, on the disk when this returns. Raises OSError."""
     source.replace(target)
     if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is journalled anyway
-        _sync(target.parent, os.O_RDONLY)
+        for folder in {target.parent, source.parent}:
+            _sync(folder, os.O_RDONLY)
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from worldgan.data import codec
 from worldgan.data.collect import RandomPolicy
-from worldgan.data.store import EpisodeStore
+from worldgan.data.store import EpisodeStore, writing
 from worldgan.errors import WorldganError
-from worldgan.files import sole_writer
 from worldgan.progress import Report
 from worldgan.seeding import derive
 from worldgan.simulator import HORIZON, SimulatedVectorEnv
@@ -50,18 +49,16 @@ def imagine(
         raise WorldganError(f"expected steps, num_envs and horizon >= 1, got {steps}, {num_envs} and {horizon}")
     envs = SimulatedVectorEnv(model, num_envs, horizon=horizon, starts=starts)
     description = f"imagined by {name}, {policy_name} actions, {num_envs} at once, at most {horizon} steps"
-    store = EpisodeStore.create(out, model.spec, seed=seed, policy=description)
-    with sole_writer(out):
-        store.tidy()
+    with writing(out, model.spec, seed=seed, policy=description) as store:
         for number in count():
             first = number * num_envs
             indices = range(first, first + num_envs)
             if not all(index in store for index in indices):
                 played = _round(envs, policy, first, seed, report, store.steps)
                 for index, data in zip(indices, played, strict=True):
-                    if store.steps < steps and index not in store:
+                    if store.unbroken < steps and index not in store:
                         store.add_encoded(index, data)
-            if store.steps >= steps:
+            if store.unbroken >= steps:
                 return store
     raise AssertionError("count() does not end")
 

@@ -5,6 +5,7 @@ Every file is whole: written aside, then renamed.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -20,7 +21,7 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write, replacing
+from worldgan.files import atomic_write
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -46,14 +47,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write all that exact resume needs."""
-    with replacing(path) as temporary:
-        torch.save(dict(state), temporary)
+    whole = io.BytesIO()  # torch's own writer of files crashes on a full disk
+    torch.save(dict(state), whole)
+    atomic_write(path, whole.getbuffer())
 
 
 def read_state(path: Path) -> dict[str, Any]:
     """Inverse of ``write_state``. Raises WorldganError as ``read_tensors`` does, and for anything but plain values."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch reads past wrong checksums
+            if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):  # torch packs nothing
+                raise ValueError("compressed")
             wrong = archive.testzip()
         if wrong is not None:
             raise ValueError(f"checksum of {wrong}")

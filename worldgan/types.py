@@ -9,6 +9,7 @@ Action i leads from frame i to frame i + 1 and earns reward i.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldgan.actions import ActionSpec
+from worldgan.errors import WorldganError
 
 if TYPE_CHECKING:  # envs need these types and no torch, which takes two seconds to import
     import torch
@@ -24,6 +26,9 @@ if TYPE_CHECKING:  # envs need these types and no torch, which takes two seconds
 
 State = TypeVar("State")
 Metrics = dict[str, float]
+
+LARGEST = 2**28
+"""Bytes of a frame: a limit far beyond use, below which a damaged file cannot ask for all memory."""
 
 ALIKE = 0.5
 """Pixels, in [-1, 1], that differ by no more show the same outcome: a quarter of the range."""
@@ -41,6 +46,11 @@ class EnvSpec:
     frame: tuple[int, int, int]
     actions: ActionSpec
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises WorldganError for frames that cannot be."""
+        if min(self.frame) < 1 or math.prod(self.frame) > LARGEST:
+            raise WorldganError(f"expected frames of 1 to {LARGEST} bytes, got {list(self.frame)}")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tiny import alter, dot_store
 
 from worldgan.agents import AgentFolder, AgentInfo, DreamConfig
 from worldgan.data.store import EpisodeStore
+from worldgan.files import sole_writer
 from worldgan.training.checkpoint import Run
 
 
@@ -115,6 +116,19 @@ def test_a_damaged_episode(harm: str, paddle_data: Path, paddle: Path, refused: 
         refused("collect", "--env", PADDLE, "--steps", 400, "--out", data),
     ):
         assert "00000001.ep is damaged" in line
+
+
+def test_a_second_writer(paddle_data: Path, paddle: Path, refused: Refused) -> None:
+    data, dreams = Path(shutil.copytree(paddle_data, "data")), Path("dreams")
+    lines: dict[Path, list[object]] = {
+        data: ["collect", "--env", PADDLE, "--steps", 400, "--out", data],
+        dreams: ["imagine", paddle, "--steps", 50, "--out", dreams],
+        paddle: train_line(paddle_data, paddle, "training.steps=4"),
+    }
+    lines[paddle].insert(1, "--resume")
+    for folder, line in lines.items():
+        with sole_writer(folder):
+            assert f"the only writer of {folder}, but another process is at work there" in refused(*line)
 
 
 def test_data_that_are_none(paddle: Path, refused: Refused, dots: Path) -> None:

@@ -126,7 +126,7 @@ def test_any_damage_is_an_error_and_never_wrong_data(store: EpisodeStore, masks:
              zip(rng.permutation(len(data))[:150], rng.integers(8, size=150), strict=True)]  # fmt: skip
     for wrong in [*cuts, *flips, data + b"x", b"foreign" * 100]:
         file.write_bytes(wrong)
-        with pytest.raises(WorldganError, match=r"00000004\.ep.* is damaged .*delete it") as caught:
+        with pytest.raises(WorldganError, match=r"00000004\.ep.* is damaged .*data repair") as caught:
             EpisodeStore.open(store.path).episode(4)
         assert "\n" not in str(caught.value)
     file.write_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -182,6 +183,22 @@ def remove(file: Path, key: str) -> None:
     whole = json.loads(file.read_text())
     del whole[key]
     file.write_text(json.dumps(whole))
+
+
+def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, state = (run.path / "state.pt").read_bytes(), run.state()
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    refusal(lambda: run.write_state(state), r"cannot write .*state\.pt: No space left")
+    assert (run.path / "state.pt").read_bytes() == before
+
+
+def test_a_model_that_weights_do_not_have_takes_no_memory(run: Run) -> None:
+    alter(run.path / "run.json", 2**40, "model", "outcome_width")
+    refusal(run.model, r"does not fit run\.json")
 
 
 def test_the_version_is_the_distributions() -> None:

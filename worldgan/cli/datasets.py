@@ -1,4 +1,4 @@
-"""Verbs that fill data sets: from envs, from a model, from other formats."""
+"""Verbs that fill data sets, from envs, from a model, from other formats, and look after them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from worldgan import envs
 from worldgan.cli.settings import OneOf, Settings, model_at, options_of, planner_of, planners
 from worldgan.data.store import EpisodeStore
+from worldgan.errors import WorldganError
 from worldgan.progress import Report, part, progress
 from worldgan.saved import saved
+
+if TYPE_CHECKING:
+    from worldgan.data.damage import Condition
 
 
 def doctor(env: str, env_args: Settings = ()) -> None:
@@ -181,18 +185,67 @@ def from_video(
     print(_said(store))
 
 
-JOBS = {"to-minari": to_minari, "from-minari": from_minari, "from-video": from_video}
+def verify(data: tyro.conf.Positional[Path]) -> None:
+    """Read every byte of a data set and name what is damaged; exit code 2 if anything is.
+
+    Args:
+        data: folder of the data set.
+    """
+    from worldgan.data.damage import verify as look
+
+    with _shares(f"verify {data}") as report:
+        found = look(data, report=report)
+    _tell(found)
+    if found.damaged:
+        amount = f"{len(found.damaged)} of {len(found.damaged) + found.episodes}"
+        raise WorldganError(f"{amount} episodes of {data} are damaged: set them aside with worldgan data repair {data}")
+
+
+def repair(data: tyro.conf.Positional[Path]) -> None:
+    """Move what is damaged to DATA/damaged; the command that made the data set then replaces it, bit for bit.
+
+    Args:
+        data: folder of the data set.
+    """
+    from worldgan.data.damage import ASIDE
+    from worldgan.data.damage import repair as mend
+
+    with _shares(f"repair {data}") as report:
+        found = mend(data, report=report)
+    _tell(found)
+    print(f"{len(found.damaged)} files moved to {data / ASIDE}, {len(found.leftovers)} half written ones removed")
+
+
+def _tell(found: Condition) -> None:
+    """A line each on what is damaged, missing and sound."""
+    for why in found.damaged.values():
+        print(why)
+    if found.missing:
+        first = ", ".join(map(str, found.missing[:10])) + (", ..." if len(found.missing) > 10 else "")
+        print(f"not there or damaged: episodes {first}; run again what made the data set to replace them")
+    print(f"sound: {found.steps:,} steps in {found.episodes:,} episodes")
+
+
+JOBS = {
+    "to-minari": to_minari,
+    "from-minari": from_minari,
+    "from-video": from_video,
+    "verify": verify,
+    "repair": repair,
+}
 Job = Annotated[
     Annotated[Any, tyro.conf.subcommand("to-minari", constructor=to_minari)]
     | Annotated[Any, tyro.conf.subcommand("from-minari", constructor=from_minari)]
-    | Annotated[Any, tyro.conf.subcommand("from-video", constructor=from_video)],
+    | Annotated[Any, tyro.conf.subcommand("from-video", constructor=from_video)]
+    | Annotated[Any, tyro.conf.subcommand("verify", constructor=verify)]
+    | Annotated[Any, tyro.conf.subcommand("repair", constructor=repair)],
     tyro.conf.OmitSubcommandPrefixes,
     tyro.conf.OmitArgPrefixes,
 ]
 
 
 def data(job: Job) -> None:
-    """Data sets of other formats: Minari, and videos with a table of actions."""
+    """Data sets: of other formats (Minari, and videos with a table of actions), and of damaged files."""
     del job  # done by being parsed
 
 

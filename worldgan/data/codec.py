@@ -12,6 +12,7 @@ HDF5, zarr and npz.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import threading
@@ -31,8 +32,10 @@ from worldgan.types import EnvSpec
 
 MAGIC = b"WGANEP1\n"
 BLOCK = 8
+DTYPES = ("<i8", "<f4")  # of actions; numpy would run what else may stand there through a parser of Python
 MASKS = ("action_known", "reward_known", "visible")
 _PREFIX = struct.Struct("<8sII")
+_RATIO = 2**15  # a zstd block of 4 bytes or more holds at most 128 KiB (RFC 8878, 3.1.1.2.3)
 _FIRST_READ = 4096  # one read finds the header of any episode up to about 1600 steps
 
 
@@ -142,13 +145,37 @@ def read_header(path: Path, spec: EnvSpec) -> Header:
     text, start, end = _header_text(path)
     try:
         header = _parse(json.loads(text), start, end)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise damaged(path, f"header: {error!r}") from None
     if int(header.offsets[-1] + header.sizes[-1]) != end:
         raise damaged(path, f"expected {header.offsets[-1] + header.sizes[-1]} bytes, got {end}")
     expected, arrived = (spec.frame, spec.actions.shape), (header.frame, header.shape)
     if expected != arrived or header.dtype != spec.actions.dtype:
         raise WorldganError(f"{path}: expected frame and action shapes {expected}, got {arrived}")
+    raw, held = (header.length + 1) * math.prod(header.frame), int(header.sizes[: header.pictures].sum())
+    if raw > _RATIO * held:
+        raise damaged(path, f"{raw} bytes of frames in {held}")
+    return header
+
+
+def check(path: Path, spec: EnvSpec) -> Header:
+    """Read all of an episode, a block of frames at a time.
+
+    Raises WorldganError naming the file if anything of it cannot be read, or was never written so.
+    """
+    header = read_header(path, spec)
+    for start in range(0, header.length + 1, header.block):
+        stop = min(start + header.block, header.length + 1)
+        read_frames(path, header, start, stop)
+        read_visible(path, header, start, stop)
+    for name in ("action_known", "reward_known"):
+        read_known(path, header, name)
+    try:
+        spec.actions.check(read_actions(path, header))
+    except WorldganError as error:
+        raise damaged(path, str(error)) from None
+    if not np.isfinite(read_rewards(path, header)).all():
+        raise damaged(path, "rewards that are not finite")
     return header
 
 
@@ -186,12 +213,14 @@ def read_visible(path: Path, header: Header, start: int, stop: int) -> NDArray[n
 
 def damaged(path: Path, why: str) -> WorldganError:
     """The error for a file that is not what was written."""
-    return WorldganError(f"{path} is damaged ({why}): delete it and run collect again to replace it")
+    return WorldganError(
+        f"{path} is damaged ({why}): `worldgan data repair` sets it aside, and collecting again replaces it"
+    )
 
 
 def _checked(actions: list[Any], spec: ActionSpec) -> NDArray[Any]:
     raw = np.asarray(actions)
-    spec.encode(raw)  # refuses what lies outside the space
+    spec.check(raw)
     return raw.astype(spec.dtype.newbyteorder("<"))
 
 
@@ -224,10 +253,12 @@ def _parse(header: dict[str, Any], start: int, end: int) -> Header:
     # Every count is tied to bytes that the file was found to have, so nothing can ask for absurd memory.
     if length < 1 or not 1 <= block <= 1024:
         raise ValueError(f"{length} steps, {block} frames per block")
+    if header["actions"]["dtype"] not in DTYPES:
+        raise ValueError(f"actions of type {header['actions']['dtype']!r:.20}")
     masks, blocks = _places(header.get("masks", []), _blocks_of(length + 1, block))
-    if len(sizes) != blocks:
+    if sizes.shape != (blocks,):
         raise ValueError(f"{len(sizes)} blocks for {length} steps")
-    if len(crcs) != len(sizes) or (sizes < 1).any() or (sizes > end).any():
+    if crcs.shape != sizes.shape or (sizes < 1).any() or (sizes > end).any():
         raise ValueError("block sizes")
     return Header(
         length=length,

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from worldgan.actions import ActionSpec, action_spec
 from worldgan.data import codec
-from worldgan.data.store import EpisodeStore
+from worldgan.data.store import EpisodeStore, writing
 from worldgan.errors import WorldganError
 from worldgan.executor import Executor, Failed
-from worldgan.files import atomic_write, move, sole_writer
+from worldgan.files import atomic_write, move
 from worldgan.progress import Report
 from worldgan.seeding import derive, numpy_rng
 from worldgan.types import Agent, EnvSpec
@@ -111,9 +111,7 @@ def collect(
     name = policy_name or ("random" if policy is None else type(policy).__name__)
     description = f"{name}, epsilon {epsilon}, repeat {repeat}, at most {max_episode_steps} steps"
     with _envs(make_env, spec, num_envs if executor is None else 1, processes) as envs:
-        store = EpisodeStore.create(out, spec, seed=seed, policy=description)
-        with sole_writer(out):
-            store.tidy()
+        with writing(out, spec, seed=seed, policy=description) as store:
             shelf = _Shelf(store, steps)
             if executor is not None:
                 _send_out(executor, _Errand(make_env, spec, seed, repeat, max_episode_steps), shelf, report)

@@ -19,9 +19,8 @@ from gymnasium import spaces
 
 from worldgan.actions import action_spec
 from worldgan.config import from_mapping, to_mapping
-from worldgan.data.store import EpisodeStore
+from worldgan.data.store import EpisodeStore, writing
 from worldgan.errors import WorldganError, extra, unknown
-from worldgan.files import sole_writer
 from worldgan.pixels import Frames, check_size, fit
 from worldgan.progress import Report
 from worldgan.types import EnvSpec, Episode
@@ -81,9 +80,7 @@ def import_minari(
     dataset = _load(dataset_id)
     kept = dataset.storage.metadata.get(KEY) if key is None and size is None else None
     origin, look = _foreign(dataset, key, size) if kept is None else (_origin(dataset, kept), np.asarray)
-    store = EpisodeStore.create(out, origin.spec, seed=origin.seed, policy=origin.policy)
-    with sole_writer(out):
-        store.tidy()
+    with writing(out, origin.spec, seed=origin.seed, policy=origin.policy) as store:
         for done, index in enumerate(origin.indices):
             if index not in store:
                 store.add(index, _episode(dataset, done, look))

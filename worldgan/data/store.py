@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +22,13 @@ from numpy.typing import NDArray
 from worldgan.config import from_mapping, to_mapping
 from worldgan.data import codec
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write
+from worldgan.files import atomic_write, sole_writer
 from worldgan.types import EnvSpec, Episode
 
 FORMAT = 1
 _NAME = re.compile(r"\d{8,}\.ep")
+TEMPORARY = ".*.tmp.*"
+"""What matches it is half written; episodes have other names."""
 
 
 class EpisodeStore:
@@ -31,10 +37,10 @@ class EpisodeStore:
     path: its directory.    spec: what it is of.    seed, policy: how it was collected.
     """
 
-    def __init__(self, path: Path, spec: EnvSpec, *, seed: int, policy: str) -> None:
+    def __init__(self, path: Path, spec: EnvSpec, seed: int, policy: str) -> None:
         """Read all headers; use ``create`` or ``open``. Raises WorldganError naming a damaged file."""
         self.path, self.spec, self.seed, self.policy = path, spec, seed, policy
-        self._headers = {i: codec.read_header(self.file(i), spec) for i in sorted(_found(path))}
+        self._headers = {i: codec.read_header(self.file(i), spec) for i in found(path)}
         self._actions: dict[int, NDArray[Any]] = {}
         self._rewards: dict[int, NDArray[np.float32]] = {}
         self._known: dict[tuple[str, int], NDArray[np.bool_] | None] = {}
@@ -46,22 +52,20 @@ class EpisodeStore:
         Raises WorldganError, and changes nothing, if it has others.
         """
         path = Path(path)
-        wanted = {"format": FORMAT, "spec": to_mapping(spec), "seed": seed, "policy": policy}
-        if (path / "dataset.json").exists():
-            _same(path, wanted, _read_description(path))
-        elif path.exists() and not _only_leftovers(path):
-            raise WorldganError(f"expected {path} to be a data set, a new or an empty directory, and it is neither")
+        wanted = _description(spec, seed, policy)
+        _check_place(path, wanted)
         try:
             (path / "episodes").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorldganError(f"cannot write {path}: {error.strerror}") from None
         if not (path / "dataset.json").exists():
-            atomic_write(path / "dataset.json", json.dumps(wanted, indent=2).encode())
-        return cls(path, spec, seed=seed, policy=policy)
+            whole = wanted | {"crc32": _checksum(wanted)}
+            atomic_write(path / "dataset.json", json.dumps(whole, indent=2).encode())
+        return cls(path, spec, seed, policy)
 
     def tidy(self) -> None:
         """Remove what a killed writer left half written. For the sole writer only."""
-        for leftover in (self.path / "episodes").glob(".*.tmp.*"):  # episodes have other names
+        for leftover in leftovers(self.path):
             leftover.unlink(missing_ok=True)
 
     @classmethod
@@ -71,16 +75,7 @@ class EpisodeStore:
         Raises WorldganError if there is none, or naming the file that is damaged.
         """
         path = Path(path)
-        if not (path / "dataset.json").is_file():
-            raise WorldganError(f"expected a data set at {path}, found no dataset.json: run collect first")
-        found = _read_description(path)
-        try:
-            spec = from_mapping(EnvSpec, found["spec"])
-            store = cls(path, spec, seed=int(found["seed"]), policy=str(found["policy"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise WorldganError(
-                f"expected the description of a data set in {path / 'dataset.json'}: {error!r}"
-            ) from None
+        store = cls(path, *described(path))
         if not store._headers:
             raise WorldganError(f"expected episodes in {path}, found none: run collect first")
         return store
@@ -126,6 +121,11 @@ class EpisodeStore:
     def steps(self) -> int:
         """Steps of all episodes together."""
         return sum(header.length for header in self._headers.values())
+
+    @property
+    def unbroken(self) -> int:
+        """Steps of episodes 0, 1, 2, ... up to the first that is missing."""
+        return sum(self._headers[index].length for index in takewhile(self._headers.__contains__, count()))
 
     def length(self, index: int) -> int:
         """L, the steps of an episode."""
@@ -201,29 +201,81 @@ class EpisodeStore:
         return self._headers[index]
 
 
-def _found(path: Path) -> list[int]:
-    """Indices of the files that are named like episodes; anything else in the folder is ignored."""
+@contextmanager
+def writing(path: Path, spec: EnvSpec, *, seed: int, policy: str) -> Iterator[EpisodeStore]:
+    """``EpisodeStore.create`` for its sole writer, without what a killed one left half written.
+
+    Raises WorldganError as it does, and if another process writes there.
+    """
+    _check_place(Path(path), _description(spec, seed, policy))  # so that a folder of other things gets no lock
+    with sole_writer(Path(path)):
+        store = EpisodeStore.create(path, spec, seed=seed, policy=policy)
+        store.tidy()
+        yield store
+
+
+def described(path: Path) -> tuple[EnvSpec, int, str]:
+    """What ``dataset.json`` says: the spec, seed and policy. Raises WorldganError if there is none, or damaged."""
+    file = path / "dataset.json"
+    if not file.is_file():
+        raise WorldganError(f"expected a data set at {path}, found no dataset.json: run collect first")
+    kept = _read_description(path)
+    try:
+        return from_mapping(EnvSpec, kept["spec"]), int(kept["seed"]), str(kept["policy"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WorldganError(f"expected the description of a data set in {file}: {error!r}") from None
+
+
+def found(path: Path) -> list[int]:
+    """Indices of the files that are named like episodes, ascending; anything else in the folder is ignored."""
     folder = path / "episodes"
     names = (entry.name for entry in os.scandir(folder)) if folder.is_dir() else ()
-    return [int(name.removesuffix(".ep")) for name in names if _NAME.fullmatch(name)]
+    return sorted(int(name.removesuffix(".ep")) for name in names if _NAME.fullmatch(name))
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What killed writers left half written."""
+    return sorted([*path.glob(TEMPORARY), *(path / "episodes").glob(TEMPORARY)])
+
+
+def _description(spec: EnvSpec, seed: int, policy: str) -> dict[str, Any]:
+    return {"format": FORMAT, "spec": to_mapping(spec), "seed": seed, "policy": policy}
+
+
+def _check_place(path: Path, wanted: dict[str, Any]) -> None:
+    """Raises WorldganError unless a data set of that description is at ``path``, or can be."""
+    if (path / "dataset.json").exists():
+        _same(path, wanted, _read_description(path))
+    elif path.exists() and not _only_leftovers(path):
+        raise WorldganError(f"expected {path} to be a data set, a new or an empty directory, and it is neither")
 
 
 def _only_leftovers(path: Path) -> bool:
     """Whether a kill between making the directory and writing ``dataset.json`` left it like this."""
     files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
-    return all(file.name == ".dataset.tmp.json" for file in files)
+    return all(file.name in {".dataset.tmp.json", ".lock"} for file in files)
 
 
 def _read_description(path: Path) -> dict[str, Any]:
     file = path / "dataset.json"
     try:
         found = json.loads(file.read_bytes())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise WorldganError(f"expected readable JSON in {file}: {error}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         version = found.get("format") if isinstance(found, dict) else found
         raise WorldganError(f"expected format {FORMAT} in {file}, got {version!r}")
+    claimed = found.pop("crc32", None)  # the first data sets have none
+    for key in found.keys() - {"format", "spec", "seed", "policy"}:
+        raise WorldganError(f"{file} is damaged, or of another version of worldgan: it has {key!r}")
+    if claimed is not None and claimed != _checksum(found):
+        raise WorldganError(f"{file} is damaged (checksum): restore it; if its change was meant, delete its crc32")
     return found
+
+
+def _checksum(description: dict[str, Any]) -> str:
+    """Of its values, however they are laid out."""
+    return f"{zlib.crc32(json.dumps(description, sort_keys=True).encode()):08x}"
 
 
 def _same(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:

@@ -22,9 +22,8 @@ import numpy as np
 
 from worldgan.actions import ActionSpec
 from worldgan.data import codec
-from worldgan.data.store import EpisodeStore
+from worldgan.data.store import EpisodeStore, writing
 from worldgan.errors import WorldganError, unknown
-from worldgan.files import sole_writer
 from worldgan.pixels import Frames, check_size, fit
 from worldgan.progress import Report
 from worldgan.types import EnvSpec
@@ -87,9 +86,7 @@ def import_videos(
     spec = EnvSpec(f"video/{folder.resolve().name}", shape, _space(runs, actions, table))
     pace = f"{fps:g} a second" if fps else f"every {every}"
     policy = f"{table.name} {zlib.crc32(table.read_bytes()):08x}, frames: {pace}"
-    store = EpisodeStore.create(out, spec, seed=0, policy=policy)
-    with sole_writer(out):
-        store.tidy()
+    with writing(out, spec, seed=0, policy=policy) as store:
         number = 0
         for done, (name, found) in enumerate(runs.items(), 1):
             episodes = dict(enumerate(found, number))

@@ -75,20 +75,27 @@ class Session:
 
     def _card(self) -> Card:
         """Read and compared with the graph."""
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY, "{}")
-        found = json.loads(text)
-        if found.get("format") != FORMAT:
-            raise WorldganError(
-                f"expected a model of `worldgan export`, of format {FORMAT}, in {self.path}, got "
-                f"{found.get('format', 'another model')}: export the run again"
-            )
-        card = from_mapping(Card, found, where=f"{self.path}: ")
+        card = card_of(self._session.get_modelmeta().custom_metadata_map.get(KEY, "{}"), self.path)
         values = (*self._session.get_inputs(), *self._session.get_outputs())
         shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
         expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in card.shapes().items()}
         if shapes != expected:
             raise WorldganError(f"{self.path} is damaged: expected {expected} by its card, got {shapes}")
         return card
+
+
+def card_of(text: str, path: Path) -> Card:
+    """The card in the metadata of the file at ``path``. Raises WorldganError if it is none, or of another version."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WorldganError(f"{path} is damaged ({error}): export the run again") from None
+    version = found.get("format", "another model") if isinstance(found, dict) else "another model"
+    if version != FORMAT:
+        raise WorldganError(
+            f"expected a model of `worldgan export`, of format {FORMAT}, in {path}, got {version}: export the run again"
+        )
+    return from_mapping(Card, found, where=f"{path}: ")
 
 
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.errors import WorldganError
@@ -22,6 +24,8 @@ from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
 FORMAT = 1
+LARGEST = 2**14
+"""Of sizes in a model's config: far beyond use, so that a damaged one cannot ask for all time and memory."""
 
 
 @dataclass(frozen=True)
@@ -129,15 +133,15 @@ class Run:
             config = from_mapping(family.config, info.model, where="model.")
         except UnknownKey as error:
             raise self.foreign(error, info.version) from None
-        networks = family.networks(info.spec, config, 0)
-        weights = self.tensors("weights")
-        try:
-            networks.load_state_dict(weights)
-        except RuntimeError:
+        build = partial(family.networks, info.spec, config, 0)
+        weights, expected = self.tensors("weights"), _promised(build, info.model)
+        if expected != {name: tensor.shape for name, tensor in weights.items()}:
             raise WorldganError(
-                f"{self.path}/weights.safetensors does not fit run.json: expected {len(networks.state_dict())} "
+                f"{self.path}/weights.safetensors does not fit run.json: expected {len(expected)} "
                 f"tensors of family {info.family}, got {len(weights)} that differ"
-            ) from None
+            )
+        networks = build()
+        networks.load_state_dict(weights)
         networks.requires_grad_(False).eval()
         if uses_bf16(precision):
             networks.bfloat16()
@@ -150,6 +154,26 @@ class Run:
         if not {f"{kind}.frames", f"{kind}.actions"} <= tensors.keys():
             raise WorldganError(f"expected start states in {self.path}/starts.safetensors, got {sorted(tensors)[:4]}")
         return tensors[f"{kind}.frames"], tensors[f"{kind}.actions"]
+
+
+def _promised(build: Callable[[], nn.Module], model: Mapping[str, Any]) -> dict[str, torch.Size]:
+    """Names and shapes of the networks' tensors, before they take memory; none if there can be no such networks."""
+    if any(number > LARGEST for number in _integers(model)):
+        return {}
+    try:
+        with torch.device("meta"):
+            return {name: tensor.shape for name, tensor in build().state_dict().items()}
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError):  # whatever sizes of 0 and below lead to
+        return {}
+
+
+def _integers(plain: Any) -> Iterator[int]:
+    """All in nested plain values."""
+    if isinstance(plain, Mapping | list | tuple):
+        for each in plain.values() if isinstance(plain, Mapping) else plain:
+            yield from _integers(each)
+    elif isinstance(plain, int):
+        yield plain
 
 
 def load(

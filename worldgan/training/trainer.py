@@ -204,7 +204,8 @@ class Trainer:
         """
         began, horizon = time.monotonic(), self.horizon
         metrics = parallel.means(self.learner.update(window.first(horizon))) | {"horizon": float(horizon)}
-        took = parallel.means({"seconds": time.monotonic() - began, "interrupts": float(len(self.interrupts))})
+        elapsed = max(time.monotonic() - began, 1e-6)  # some clocks tick every 15 ms, and emulated ones step back
+        took = parallel.means({"seconds": elapsed, "interrupts": float(len(self.interrupts))})
         self.seconds += took["seconds"]
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
@@ -348,6 +349,8 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
     learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
     trainer = Trainer(run, info, store, learner)
     with sole_writer(out) if parallel.leads() else nullcontext():
+        if run.exists() and run.info().progress != info.progress:
+            raise WorldganError(f"{out} was just trained into by another process: add --resume to go on with that run")
         trainer.resume()
         trainer.fit(report or (lambda done, note="": None))
     return run

@@ -1,0 +1,123 @@
+"""Disks that are full, and folders that may not be written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+from jobs import Job
+from kills import FORK
+from tally import Tally
+
+from worldgan.errors import WorldganError
+
+
+def full(job: Job, folder: Path, times: int, rng: Random, *, most: int) -> Tally:
+    """A disk with room for a random number of bytes up to ``most``; then a larger one."""
+    tally = Tally(
+        f"disk full during {job.name}",
+        "one line says so; what was reported as written can be read; with room again it ends with the same bytes",
+        "the file being written",
+    )
+    job.run(folder / "whole", lambda amount: None)
+    whole = job.result(folder / "whole")
+    shutil.rmtree(folder / "whole")
+    real = mountable(folder)
+    for _ in range(times):
+        size = rng.randrange(1, most)
+        with tally.case(f"{size} bytes"), tmpfs(folder / "disk", size) if real else small_files(size, folder) as limit:
+            out = folder / "disk" / "out"
+            code = _forked(job, out, limit)
+            tally.count({0: "enough room", 2: "refused in one line"}.get(code, "crashed"))
+            assert code in {0, 2}, f"it ended with {code}"
+            if out.exists():
+                job.check(out, 0)
+            if real:
+                subprocess.run(["mount", "-o", "remount,size=64m", str(folder / "disk")], check=True)
+            assert _forked(job, out, 0) == 0
+            assert job.result(out) == whole
+    tally.count("on a real small disk" if real else "by a limit on the size of files", tally.tried)
+    return tally
+
+
+def read_only(job: Job, folder: Path, times: int, rng: Random) -> Tally:
+    """A disk that becomes read-only in the middle, or was from the start."""
+    tally = Tally(
+        f"read-only folder of {job.name}", "one line says so; what was written can be read", "nothing of what was there"
+    )
+    if not mountable(folder):
+        tally.count("not tried: it takes root and mount")
+        return tally
+    for number in range(times):
+        with tally.case(str(number)), tmpfs(folder / "disk", 64 << 20):
+            out = folder / "disk" / "out"
+            if number % 2:
+                process = FORK.Process(target=job.run, args=(out, lambda amount: None))
+                process.start()
+                process.join(rng.uniform(0, 0.3))
+                process.kill()
+                process.join()
+            subprocess.run(["mount", "-o", "remount,ro", str(folder / "disk")], check=True)
+            before = _contents(folder / "disk")
+            assert _forked(job, out, 0) in {2, *([0] if before else [])}
+            assert _contents(folder / "disk") == before
+            if out.exists():
+                job.check(out, 0)
+    return tally
+
+
+def mountable(folder: Path) -> bool:
+    """Whether small disks can be made here: it takes root, and the right to mount."""
+    place = folder / "probe"
+    place.mkdir(exist_ok=True)
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "probe", str(place)], capture_output=True).returncode:
+        return False
+    subprocess.run(["umount", str(place)], check=True)
+    return True
+
+
+@contextmanager
+def tmpfs(place: Path, size: int) -> Iterator[int]:
+    """A disk of ``size`` bytes, in whole pages, at ``place``."""
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={-(-size // 4096) * 4096}", "faults", str(place)], check=True)
+    try:
+        yield 0
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@contextmanager
+def small_files(size: int, folder: Path) -> Iterator[int]:
+    """Without the right to mount: no file may be longer."""
+    yield max(1, size // 8)
+    shutil.rmtree(folder / "disk")
+
+
+def _forked(job: Job, out: Path, limit: int) -> int:
+    """Work in a process of its own -> 0, 2 for what the command line says in one line, anything else for a crash."""
+    process = FORK.Process(target=_work, args=(job, out, limit))
+    process.start()
+    process.join()
+    return int(process.exitcode or 0)
+
+
+def _work(job: Job, out: Path, limit: int) -> None:
+    if limit:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        job.run(out, lambda amount: None)
+    except (WorldganError, OSError):  # as worldgan.cli.main
+        os._exit(2)
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

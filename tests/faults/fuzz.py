@@ -1,0 +1,115 @@
+"""Wrong files for every reader: anything but a value or a WorldganError is a failure, and so is much memory or time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import time
+import traceback
+import tracemalloc
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from kills import FORK
+from readers import Reader
+from tally import Tally
+
+from worldgan.errors import WorldganError
+
+SECONDS, BYTES = 10, 2**30
+"""What a single file may take, above what the process has."""
+AT_ONCE = (2.0, 2**26)
+"""Seconds and bytes that a file may take that declares 10 TB."""
+
+
+def fuzz(reader: Reader, times: int, seed: int) -> Tally:
+    """Feed it ``times`` wrong files, in a process of its own: what kills that is a failure, and the next goes on."""
+    tally = Tally(f"a wrong {reader.name}", "it is read, or refused in one line", "nothing")
+    at = FORK.RawValue("q", -1)
+    while at.value + 1 < times:
+        ours, theirs = FORK.Pipe(duplex=False)
+        process = FORK.Process(target=_feed, args=(reader, at, times, seed, theirs))
+        process.start()
+        theirs.close()
+        with contextlib.suppress(EOFError):
+            while True:
+                what, amount = ours.recv()
+                tally.fail(amount) if what == "failure" else tally.count(what, amount)
+        process.join()
+        if process.exitcode:
+            tally.fail(f"input {at.value} of seed {seed}: the process ended with {process.exitcode}")
+    tally.tried = times
+    return tally
+
+
+def declared(reader: Reader) -> Tally:
+    """Files that declare 10 TB."""
+    tally = Tally(f"10 TB declared by a {reader.name}", "refused at once, in little memory", "nothing")
+    for number, data in enumerate(reader.huge):
+        ours, theirs = FORK.Pipe(duplex=False)
+        process = FORK.Process(target=_weigh, args=(reader, data, theirs))
+        process.start()
+        theirs.close()
+        with tally.case(str(number)):
+            refused, seconds, peak = ours.recv()
+            assert refused == "refused", refused
+            assert seconds < AT_ONCE[0], f"{seconds:.1f} s"
+            assert peak < AT_ONCE[1], f"{peak:,} bytes"
+        process.join()
+    return tally
+
+
+def _feed(reader: Reader, at: Any, times: int, seed: int, out: Connection) -> None:
+    """Inputs from the one after ``at`` on, each a function of the seed and its number."""
+    _limit(BYTES)
+    signal.signal(signal.SIGALRM, _late)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    counts = {"read": 0, "refused": 0}
+    for number in range(at.value + 1, times):
+        at.value = number
+        data = reader.make(Random(f"{reader.name} {seed} {number}"))
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            reader.read(data)
+            counts["read"] += 1
+        except WorldganError as error:
+            counts["refused"] += 1
+            if "\n" in str(error):
+                out.send(("failure", f"input {number}: more than one line: {error}"))
+        except BaseException as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"input {number}: {type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            out.send(("failure", what))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    for pair in counts.items():
+        out.send(pair)
+
+
+def _weigh(reader: Reader, data: bytes, out: Connection) -> None:
+    _limit(BYTES)
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        reader.read(data)
+        said = "accepted"
+    except WorldganError:
+        said = "refused"
+    except BaseException as error:
+        said = f"{type(error).__name__}: {error}"
+    out.send((said, time.process_time() - began, tracemalloc.get_traced_memory()[1]))
+
+
+def _limit(more: int) -> None:
+    """Let this process have so many bytes more."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    size = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def _late(number: int, frame: Any) -> None:
+    raise TimeoutError(f"more than {SECONDS} s")

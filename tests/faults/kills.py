@@ -1,0 +1,131 @@
+"""kill -9 at random moments, and at every step of writing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from jobs import Job
+from tally import Tally
+
+FORK = multiprocessing.get_context("fork")  # the parent has one thread, and has imported what takes seconds
+
+
+def randomly(job: Job, folder: Path, times: int, rng: Random) -> Tally:
+    """Kill it ``times`` times, each time somewhere in what is left to do; begin anew when it is through."""
+    tally = Tally(
+        f"kill -9 of {job.name} at a random moment",
+        "what was reported as written can be read; going on ends with the bytes of an uninterrupted one",
+        "the work since the last file",
+    )
+    whole, lasts = _whole(job, folder)
+    out = folder / "killed"
+    while tally.tried < times:
+        with tally.case(f"kill {tally.tried + 1}"):
+            told, killed = interrupted(job, out, rng.uniform(0, lasts / 2))
+            tally.count("at work" if killed else "already done", 1)
+            job.check(out, told)
+            if not killed:
+                tally.count("wholes compared")
+                _compare(job, out, whole)
+    with tally.case("the last one, to its end"):
+        tally.tried -= 1
+        interrupted(job, out, None)
+        tally.count("wholes compared")
+        _compare(job, out, whole)
+    return tally
+
+
+def stepwise(job: Job, folder: Path, every: int) -> Tally:
+    """Kill it at each (``every``-th) step of writing: within a file, before a sync, before and after a rename."""
+    tally = Tally(
+        f"kill -9 of {job.name} at a step of writing",
+        "what was reported as written can be read; going on ends with the bytes of an uninterrupted one",
+        "the file being written",
+    )
+    whole, _ = _whole(job, folder)
+    out = folder / "mined"
+    for fuse in count(1, every):
+        told, killed = interrupted(job, out, None, fuse)
+        if not killed:
+            return tally
+        with tally.case(f"step {fuse}"):
+            job.check(out, told)
+            interrupted(job, out, None)
+            _compare(job, out, whole)
+        shutil.rmtree(out, ignore_errors=True)
+    raise AssertionError("count() does not end")
+
+
+def interrupted(job: Job, out: Path, seconds: float | None, fuse: int = 0) -> tuple[int, bool]:
+    """Work until it is done or ``seconds`` are over, or its ``fuse``-th step of writing -> what was told, and whether
+    it was killed.
+    """
+    told = FORK.RawValue("q", 0)
+    process = FORK.Process(target=_work, args=(job, out, told, fuse))
+    process.start()
+    process.join(seconds)
+    process.kill()
+    process.join()
+    if process.exitcode not in {0, -signal.SIGKILL}:
+        raise AssertionError(f"it ended with {process.exitcode}")
+    return told.value, process.exitcode != 0
+
+
+def _work(job: Job, out: Path, told: Any, fuse: int) -> None:
+    def tell(amount: int) -> None:
+        told.value = amount
+
+    if fuse:
+        mine(fuse)
+    job.run(out, tell)
+
+
+def mine(fuse: int) -> None:
+    """Let this process kill itself at the ``fuse``-th step of writing."""
+    steps = count(1)
+
+    def mined(step: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*arguments: Any, **options: Any) -> Any:
+            if next(steps) == fuse:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return step(*arguments, **options)
+
+        return do
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            between()
+            return file.write(data[len(data) // 2 :])
+
+    between = mined(lambda: None)
+    os.fsync, os.replace = mined(os.fsync), mined(os.replace)
+    Path.write_bytes = write_bytes  # type: ignore[method-assign, assignment]
+
+
+def _whole(job: Job, folder: Path) -> tuple[Any, float]:
+    """What an uninterrupted one makes, and how many seconds it takes."""
+    out = folder / "whole"
+    began = time.monotonic()
+    interrupted(job, out, None)
+    lasts = time.monotonic() - began
+    result = job.result(out)
+    shutil.rmtree(out)
+    return result, lasts
+
+
+def _compare(job: Job, out: Path, whole: Any) -> None:
+    made = job.result(out)
+    shutil.rmtree(out)
+    assert made.keys() == whole.keys(), sorted(made.keys() ^ whole.keys())[:5]
+    assert made == whole, [key for key in made if made[key] != whole[key]][:5]
