@@ -7,7 +7,7 @@ from pathlib import Path
 from worldgan.benchmark.competitors import COMPETITORS
 from worldgan.benchmark.report import write_report
 from worldgan.benchmark.runs import finished, run_all
-from worldgan.benchmark.suite import Suite
+from worldgan.benchmark.suite import Suite, jobs
 from worldgan.errors import WorldganError
 from worldgan.progress import progress
 
@@ -21,16 +21,16 @@ def bench(suite: Suite, out: Path, *, workers: int = 1, command: str = "worldgan
     """
     if workers < 0:
         raise WorldganError(f"expected workers of at least 0, got {workers}")
-    jobs, failed = suite.jobs(COMPETITORS, str(out)), list[str]()
-    missing = [job for job in jobs if finished(job) is None]
+    runs, failed = jobs(suite, COMPETITORS, str(out)), list[str]()
+    missing = [job for job in runs if finished(job) is None]
     if missing and workers:
         with progress("bench", len(missing), unit="runs") as report:
             failed = run_all(missing, workers=workers, report=report)
-    results = [result for job in jobs if (result := finished(job)) is not None]
+    results = [result for job in runs if (result := finished(job)) is not None]
     if not results:
         raise WorldganError(f"expected a finished run in {out}, got none: {failed[0] if failed else 'give it workers'}")
     table = write_report(out, results, points=suite.points, command=command, failed=failed)
     if failed:
         again = "the others are written up, and the same command tries again"
-        raise WorldganError(f"{len(failed)} of {len(jobs)} runs failed, the first: {failed[0]}; {again}")
+        raise WorldganError(f"{len(failed)} of {len(runs)} runs failed, the first: {failed[0]}; {again}")
     return table

@@ -72,7 +72,7 @@ def perform(job: Job) -> Result:
     )
     returns = [each.total for each in played]
     score = sum(returns) / len(returns)
-    curve = learnt.curve or [(learnt.steps, score)]
+    curve = learnt.curve or [(min(learnt.steps, job.budget), score)]  # its last episode may have gone over the budget
     return _recipe(job) | {
         "steps": learnt.steps,
         "curve": [list(point) for point in _thinned(curve)],

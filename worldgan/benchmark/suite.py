@@ -87,31 +87,32 @@ class Suite:
     max_steps: int = 1000
     points: int = 10
 
-    def jobs(self, known: Mapping[str, type[Any]], root: str) -> list[Job]:
-        """All runs, seeds last, so that an early report has all competitors.    known: name -> class.
 
-        Raises WorldganError for whatever would otherwise be found only hours later.
-        """
-        suite = self
-        if not suite.envs or not suite.competitors or not suite.budgets:
-            raise WorldganError("expected envs, competitors and budgets of one or more in a benchmark, got none")
-        counts = {"seeds": suite.seeds, "episodes": suite.episodes, "max_steps": suite.max_steps}
-        check_counts(**counts, points=suite.points, budgets=min(suite.budgets))
-        found = [
-            Job(env, dict(suite.envs[env] or {}), name, competitor, seed, budget, suite.episodes, suite.max_steps, root)
-            for seed, budget, env, (name, competitor) in product(
-                range(suite.seeds), suite.budgets, suite.envs, self._made(known)
-            )
-        ]
-        for env in suite.envs:
-            envs.spec(env, suite.envs[env])
-        for job in found:
-            if job.seed == 0:
-                job.competitor.check(job)
-        return found
+def jobs(suite: Suite, known: Mapping[str, type[Any]], root: str) -> list[Job]:
+    """All runs of a suite, seeds last, so that an early report has all competitors.    known: name -> class.
 
-    def _made(self, known: Mapping[str, type[Any]]) -> Iterator[tuple[str, Competitor]]:
-        for name, settings in self.competitors.items():
-            if name not in known:
-                raise unknown("competitor", name, known)
-            yield name, from_mapping(known[name], settings or {}, where=f"competitors.{name}.")
+    Raises WorldganError for whatever would otherwise be found only hours later.
+    """
+    if not suite.envs or not suite.competitors or not suite.budgets:
+        raise WorldganError("expected envs, competitors and budgets of one or more in a benchmark, got none")
+    counts = {"seeds": suite.seeds, "episodes": suite.episodes, "max_steps": suite.max_steps}
+    check_counts(**counts, points=suite.points, budgets=min(suite.budgets))
+    found = [
+        Job(env, dict(suite.envs[env] or {}), name, competitor, seed, budget, suite.episodes, suite.max_steps, root)
+        for seed, budget, env, (name, competitor) in product(
+            range(suite.seeds), suite.budgets, suite.envs, _made(suite, known)
+        )
+    ]
+    for env in suite.envs:
+        envs.spec(env, suite.envs[env])
+    for job in found:
+        if job.seed == 0:
+            job.competitor.check(job)
+    return found
+
+
+def _made(suite: Suite, known: Mapping[str, type[Any]]) -> Iterator[tuple[str, Competitor]]:
+    for name, settings in suite.competitors.items():
+        if name not in known:
+            raise unknown("competitor", name, known)
+        yield name, from_mapping(known[name], settings or {}, where=f"competitors.{name}.")
