@@ -93,7 +93,7 @@ def stopped(method: Callable[..., Any], after: int) -> Callable[..., Any]:
 
 PLACES: dict[str, tuple[Any, str, int]] = {
     "before playing": (EpisodeStore, "add_encoded", 0),
-    "between episodes": (EpisodeStore, "add_encoded", 2),
+    "between episodes": (EpisodeStore, "add_encoded", 3),
     "training": (Trainer, "advance", 3),
     "dreaming": (Dreamer, "update", 3),
     "writing down": (Progress, "write", 2),
