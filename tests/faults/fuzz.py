@@ -48,7 +48,7 @@ def fuzz(reader: Reader, times: int, seed: int) -> Tally:
 
 def declared(reader: Reader) -> Tally:
     """Files that declare 10 TB."""
-    tally = Tally(f"10 TB declared by a {reader.name}", "refused at once, in little memory", "nothing")
+    tally = Tally(f"{reader.name} that declares 10 TB", "refused at once, in little memory", "nothing")
     for number, data in enumerate(reader.huge):
         ours, theirs = FORK.Pipe(duplex=False)
         process = FORK.Process(target=_weigh, args=(reader, data, theirs))
