@@ -325,10 +325,11 @@ def test_every_field_of_the_training_changes_what_happens(
         "steps": ("5", "step"), "minutes": None, "batch": ("6", "weights"), "rollout": ("[2]", "weights"),
         "seed": ("1", "weights"), "checkpoint_minutes": ("0", "save"), "log_steps": ("2", "logged"),
         "sample_minutes": ("0", "show"), "starts": ("3", "starts"), "labels": ("1.0", "weights"),
-        "unlabelled": ("drop", "weights"),
+        "unlabelled": ("drop", "weights"), "recent": ("0.25", "weights"), "newest": ("60", "weights"),
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(TrainingConfig)}
     usual = ["training.log_steps=1", "training.labels=0.6"]  # with all labels there is nothing to drop
+    usual += ["training.recent=0.5", "training.newest=1"]
     base = traces(data, tmp_path / "base", monkeypatch, *usual)
     assert base["weights"] == traces(data, tmp_path / "again", monkeypatch, *usual)["weights"]
     for name, change in other.items():
