@@ -110,7 +110,7 @@ def learn(
     report: gets the steps in the real env, counting those of a round as its stages are done.
     Raises WorldganError for options that do not fit, or if ``out`` holds anything else, or resume is False.
     """
-    _check(config)
+    check_first_round(config)
     progress = _begun(out, Progress(spec, config), resume=resume)
     with sole_writer(out), closing(Logs(out)) as logs:
         progress.write(out)
@@ -204,7 +204,7 @@ def _experiment(config: LearnConfig, rounds: int) -> Experiment:
     return Experiment(config.family, config.model, replace(config.training, steps=rounds * config.updates))
 
 
-def _check(config: LearnConfig) -> None:
+def check_first_round(config: LearnConfig) -> None:
     """Raises WorldganError for an unknown family or key, or if the first round is shorter than a training window."""
     context, horizon = _experiment(config, 1).model_config().backbone.context, max(config.training.rollout)
     needed, first = context + horizon - 1, _target(config, 1)

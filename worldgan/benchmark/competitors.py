@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import json
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 
-from worldgan.agents import PLANNERS, PlannerConfig
+from worldgan.agents import PLANNERS, Actor, AgentFolder, PlannerConfig
 from worldgan.benchmark.suite import Competitor, Job, Learnt
 from worldgan.config import from_mapping
 from worldgan.data.collect import RandomPolicy, collect
 from worldgan.errors import WorldganError, extra, unknown
+from worldgan.learn import LearnConfig, check_first_round, learn
 from worldgan.models import FAMILIES
 from worldgan.training.trainer import Experiment, train
 
@@ -117,6 +119,35 @@ class Plan:
         return Learnt(PLANNERS[self.planner](model, self.config(job)), store.steps, [])
 
 
+@final
+@dataclass(frozen=True)
+class Learn:
+    """``worldgan learn`` with a model of the family of its name: an agent trained in imagination, round after round.
+
+    loop: fields of LearnConfig, without budget, family and seeds.
+    """
+
+    loop: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, job: Job) -> LearnConfig:
+        """How it learns. Raises WorldganError for an unknown field."""
+        seeded = {name: {**self.loop.get(name, {}), "seed": job.seed} for name in ("training", "dream")}
+        own = {"budget": job.budget, "family": job.name.removeprefix("learn-"), "seed": job.seed}
+        return from_mapping(LearnConfig, {**self.loop, **seeded, **own}, where="loop.")
+
+    def check(self, job: Job) -> None:
+        """See ``Competitor``."""
+        check_first_round(self.config(job))
+
+    def learn(self, job: Job) -> Learnt:
+        """See ``Competitor``. Goes on where it was interrupted."""
+        out = job.folder / "learnt"
+        learn(job.make_env, job.spec(), self.config(job), out, resume=True)
+        episodes = [json.loads(line) for line in (out / "returns.jsonl").read_text().splitlines()]
+        agent = Actor(AgentFolder(out / "agent").networks(), seed=job.seed)
+        return Learnt(agent, episodes[-1]["steps"], recent([(each["steps"], each["return"]) for each in episodes]))
+
+
 def recent(episodes: list[tuple[int, float]]) -> list[tuple[int, float]]:
     """(step at which it ended, return) of episodes, in order -> (step, mean return of the RECENT last)."""
     returns = [value for _, value in episodes]
@@ -129,5 +160,6 @@ COMPETITORS: dict[str, type[Competitor]] = {
     "ppo": ModelFree,
     "dqn": ModelFree,
     **{f"plan-{family}": Plan for family in FAMILIES},
+    **{f"learn-{family}": Learn for family in FAMILIES},
 }
 """Name -> the class whose fields are its settings."""
