@@ -11,6 +11,6 @@ for game in "${games[@]}"; do
         worldgan train --data "data/$name" --family "$family" --minutes 20 --out "runs/$name-$family" --resume
     done
     worldgan evaluate --runs "runs/$name-gan" "runs/$name-mse" --data "data/$name" --out "docs/results/$name" --policies 0
-    worldgan plan --model "runs/$name-gan" --env "ALE/$game-v5" --planner shooting --horizon 24 --candidates 32 \
+    worldgan plan --model "runs/$name-gan" --env "ALE/$game-v5" --planner shooting --horizon 24 --candidates 16 \
         --episodes 2 --max-steps 150 --out "docs/results/$name/plan"
 done

@@ -90,7 +90,7 @@ def option(parameter: inspect.Parameter, hint: Any, text: str) -> str:
     name = named.get("name", parameter.name).replace("_", "-")
     typed = f"{name.upper()} ..." if value.endswith("...") else name.upper()
     typed = typed if POSITIONAL in marks else f"--{name} {value}".rstrip()
-    text = f"{text.rstrip('.')}: {choices}" if choices else text.rstrip(".")
+    text = f"{text.rstrip('.')}: {choices}" if choices else text if text.endswith("...") else text.rstrip(".")
     return f"| `{typed}` | {text} | {default(parameter.default)} |"
 
 

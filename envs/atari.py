@@ -32,7 +32,8 @@ def make(
 
     size: side of the square frame in pixels.    skip: emulated frames per step, the last two max-pooled.
     sticky: probability that the emulator repeats the last action, per emulated frame (Machado et al., 2018).
-    life_loss: a lost life terminates; the reset after it goes on with the same game.
+    life_loss: a lost life terminates. A reset without a seed then goes on with the same game; one with a seed, as all of
+    ``collect`` and ``plan``, begins a new one.
     full_actions: all 18 actions.    noop_max: at most so many steps of doing nothing, drawn at each new game.
     Raises WorldganError for an unknown id or option or without the ``atari`` extra.
     """
@@ -96,6 +97,8 @@ class Atari(gym.Env[Frames, Any]):
         self.about = About(
             f"uint8 {list(shape)}",
             f"{skip} emulated frames a step, the last two max-pooled, {resized(shape, self._frame.shape)}",
+            f"each emulated frame repeats the last action with probability {sticky:g} (sticky), "
+            f"{'a lost life' if life_loss else 'the end of the game'} terminates (life_loss)",
         )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:

@@ -34,7 +34,8 @@ class Play:
 class Diagnosis:
     """spec: frame and actions.    native: the env's own observation space.    action_space: its own, as text.
 
-    frame, actions: what worldgan does to each, in words.    play: what random actions met.
+    frame, actions: what worldgan does to each, in words.    rules: what else options decide.    play: what random
+    actions met.
     enumerable: whether the true distribution of the next frame can be listed.
     """
 
@@ -43,6 +44,7 @@ class Diagnosis:
     action_space: str
     frame: str
     actions: str
+    rules: str
     play: Play
     enumerable: bool
 
@@ -61,7 +63,7 @@ def diagnose(env_id: str, options: Mapping[str, Any] | None = None, seconds: flo
         assert isinstance(about, About)
         return Diagnosis(
             spec, about.native, str(env.action_space), about.frame, _encoding(spec.actions),
-            play(env, seconds), enumerable(env) is not None,
+            about.rules, play(env, seconds), enumerable(env) is not None,
         )  # fmt: skip
     finally:
         env.close()
@@ -97,6 +99,7 @@ def describe(diagnosis: Diagnosis) -> str:
             f"Frames: {height}x{width} with {channels} channels: {diagnosis.frame}.",
             f"Its own observations: {diagnosis.native}.",
             f"Actions: {diagnosis.actions} (its own: {diagnosis.action_space}).",
+            *([f"Rules: {diagnosis.rules}."] if diagnosis.rules else []),
             f"Speed: {diagnosis.steps_per_second:,.0f} steps a second with random actions.",
             f"Episodes: {_episodes(met)}.",
             f"Rewards: {_rewards(met)}.",

@@ -62,7 +62,13 @@ def make(id: str, **options: Any) -> PixelEnv:
     """
     env_id = _import_module(id)
     adapter = adapter_of(env_id)
-    return adapter(env_id, **_checked(adapter, options))
+    checked = _checked(adapter, options)
+    try:
+        return adapter(env_id, **checked)
+    except WorldganError:
+        raise
+    except Exception as error:  # the code is others': whatever it raises, this env cannot be made
+        raise WorldganError(f"cannot make {id!r}: {_said(error)}") from error
 
 
 def adapter_of(env_id: str) -> Adapter:
@@ -112,9 +118,13 @@ def _import_module(id: str) -> str:
     try:
         importlib.import_module(module)
     except Exception as error:  # it is the user's code: whatever it raises, this env cannot be made
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise WorldganError(f"cannot import {module!r} for {id!r}: {reason}") from error
+        raise WorldganError(f"cannot import {module!r} for {id!r}: {_said(error)}") from error
     return env_id
+
+
+def _said(error: Exception) -> str:
+    """In a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _checked(adapter: Adapter, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,10 +17,14 @@ Look = Callable[[gym.Env[Any, Any], Any], Frames]
 
 
 class About(NamedTuple):
-    """For people. native: the env's own observation space.    frame: what the adapter made of it."""
+    """For people. native: the env's own observation space.    frame: what the adapter made of it.
+
+    rules: what else its options decide; empty if nothing.
+    """
 
     native: str
     frame: str
+    rules: str = ""
 
 
 def frame_space(shape: tuple[int, ...]) -> spaces.Space[Frames]:

@@ -68,7 +68,7 @@ def as_frame(env: gym.Env[Any, Any], observation: Any) -> Frames:
     image = np.asarray(observation)
     if image.ndim == 2:
         image = image[..., None]
-    if image.shape[0] <= 4 < image.shape[-1]:
+    if image.shape[0] < min(image.shape[1:]):
         image = np.moveaxis(image, 0, -1)
     high = float(cast(spaces.Box, env.observation_space).high.flat[0])
     if image.dtype == np.uint8 and high == 255:
@@ -95,5 +95,9 @@ def _constructor_options(env_id: str, options: dict[str, Any]) -> dict[str, Any]
         for name in options:
             if name not in parameters:
                 raise unknown(f"option of {env_id}", name, {"size", *parameters} - {"render_mode"})
-    modes = getattr(creator, "metadata", {}).get("render_modes") or ()
-    return {**options, "render_mode": "rgb_array"} if "rgb_array" in modes else options
+    metadata = getattr(creator, "metadata", None)
+    if isinstance(metadata, dict):
+        renders = "rgb_array" in (metadata.get("render_modes") or ())
+    else:  # a function has none, and that of a wrapper is known only once it is made
+        renders = "render_mode" in parameters
+    return {**options, "render_mode": "rgb_array"} if renders else options

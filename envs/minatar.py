@@ -55,7 +55,12 @@ class MinAtar(gym.Env[Frames, Any]):
         shape = fit(np.zeros(before, np.uint8), size).shape
         self.observation_space = frame_space(shape)
         self.action_space = spaces.Discrete(len(self._actions))
-        self.about = About(f"bool {list(before)}", f"False and True become 0 and 255, {resized(before, shape)}")
+        self.about = About(
+            f"bool {list(before)}",
+            f"False and True become 0 and 255, {resized(before, shape)}",
+            f"each step repeats the last action with probability {sticky:g} (sticky), "
+            f"{'the game gets harder with time' if ramping else 'the game does not get harder'} (ramping)",
+        )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
         """As in gymnasium; without a seed the game goes on drawing from the last one."""

@@ -100,6 +100,8 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         elif self._rng is None:
             self._seed(secrets.randbits(63))
         if options is not None and "reset_mask" in options:
+            if "frames" in options:
+                raise WorldganError("expected frames or reset_mask, got both: masked envs start from drawn states")
             fresh = self._mask(options["reset_mask"])
             self._restart(fresh)
             self._done = self._done & ~fresh

@@ -2,6 +2,7 @@
 
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -94,6 +95,19 @@ def test_algorithms_train_in_the_simulator_unchanged(algorithm):
     agent = Trained(learner)
     played = play(DotEnv, agent, episodes=2, seed=0, max_steps=4)
     assert len(played) == 2
+
+
+def test_a_single_simulated_env_needs_no_adapter():
+    world = gym.make("worldgan/Simulator-v0", model=PerfectModel(), horizon=5, starts=dots([(4, 4), (0, 2)]))
+    PPO("CnnPolicy", world, policy_kwargs=SMALL, n_steps=8, batch_size=8, seed=0).learn(16)
+    many = gym.make_vec(
+        "worldgan/Simulator-v0", num_envs=3, model=PerfectModel(), horizon=5, starts=dots([(4, 4), (0, 2)])
+    )
+    counted = gym.wrappers.vector.RecordEpisodeStatistics(many)
+    counted.reset(seed=0)
+    for _ in range(12):
+        counted.step(np.full(3, UP))
+    assert counted.episode_count >= 3
 
 
 def test_the_real_env_is_observed_as_the_simulator_is():

@@ -148,7 +148,7 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     assert "steps in" in run(
         "collect", "--env", PADDLE, "--steps", 5, "--out", "own", "--policy", "gan", "--num-envs", 1
     )
-    assert EpisodeStore.open(tmp_path / "own").policy.startswith("gan, epsilon 0.1")
+    assert EpisodeStore.open(tmp_path / "own").policy.startswith("gan at step 3, epsilon 0.1")
 
 
 def test_learning_online(capsys: pytest.CaptureFixture[str]) -> None:

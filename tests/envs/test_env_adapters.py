@@ -82,60 +82,6 @@ def test_minatar_frames_are_black_or_white():
     assert set(np.unique(frames)) == {0, 255}
 
 
-def test_atari_without_sticky_actions_is_deterministic_and_with_them_is_not():
-    pytest.importorskip("ale_py", reason="needs an extra")
-
-    def frames(sticky, seed):
-        env = envs.make("ALE/Breakout-v5", sticky=sticky)
-        env.reset(seed=seed)
-        return np.stack([env.step(step % env.action_space.n)[0] for step in range(60)]).tobytes()
-
-    assert frames(0.0, 1) == frames(0.0, 2)
-    assert frames(0.9, 1) != frames(0.9, 2)
-
-
-def test_atari_life_loss_splits_the_same_game():
-    """With and without life_loss the same actions meet the same frames; only the ends differ."""
-    pytest.importorskip("ale_py", reason="needs an extra")
-
-    def one_game(life_loss):
-        env = envs.make("ALE/Breakout-v5", life_loss=life_loss)
-        rng, frames, ends = np.random.default_rng(0), [env.reset(seed=0)[0]], []
-        while True:
-            frame, _, terminated, _, info = env.step(int(rng.integers(env.action_space.n)))
-            frames.append(frame)
-            if terminated:
-                ends.append(info["lives"])
-                if info["lives"] == 0:
-                    return np.stack(frames), ends, env
-                start, carried = env.reset()
-                assert (start == frame).all()
-                assert carried["lives"] == info["lives"]
-
-    whole, ends, _ = one_game(False)
-    split, lives, env = one_game(True)
-    assert ends == [0]
-    assert lives == [4, 3, 2, 1, 0]
-    assert whole.tobytes() == split.tobytes()
-    assert env.reset()[1]["lives"] == 5
-
-
-def test_atari_seeded_reset_starts_over_even_after_a_lost_life():
-    pytest.importorskip("ale_py", reason="needs an extra")
-    env = envs.make("ALE/Breakout-v5", life_loss=True)
-    first = env.reset(seed=0)[0]
-    while not env.step(1)[2]:
-        pass
-    again, info = env.reset(seed=0)
-    assert info["lives"] == 5
-    assert (again == first).all()
-
-
-def test_atari_full_actions():
-    pytest.importorskip("ale_py", reason="needs an extra")
-    assert envs.make("ALE/Pong-v5", full_actions=True).action_space == spaces.Discrete(18)
-
-
 class Toy(gym.Env):
     """Shows a vector, a picture or a rendering, as told."""
 
@@ -181,6 +127,7 @@ def register():
         (spaces.Box(0, 1, (20, 20), np.float32), 0.5, (20, 20, 1), 128),
         (spaces.Box(0, 1, (20, 24, 3), np.float64), 1.0, (20, 24, 3), 255),
         (spaces.Box(0, 255, (3, 20, 24), np.uint8), 7, (20, 24, 3), 7),
+        (spaces.Box(0, 255, (8, 20, 24), np.uint8), 7, (20, 24, 8), 7),
         (spaces.Box(0, 1, (10, 10, 6), bool), True, (10, 10, 6), 255),
         (spaces.Box(0, 255, (210, 160, 3), np.uint8), 33, (64, 64, 3), 33),
         (spaces.Box(-1, 1, (3,), np.float32), 0.0, (64, 64, 3), 9),
@@ -194,6 +141,39 @@ def test_any_picture_becomes_uint8_and_anything_else_is_rendered(register, space
     assert (frame == value).all()
     assert env.observation_space.contains(frame)
     assert (type(reward), type(terminated)) == (float, bool)
+
+
+def drawn(render_mode=None):
+    return Toy(render_mode=render_mode)
+
+
+class Wrapped(gym.Wrapper):
+    def __init__(self, render_mode=None):
+        super().__init__(Toy(render_mode=render_mode))
+
+
+@pytest.mark.parametrize("entry_point", [drawn, Wrapped])
+def test_what_makes_an_env_need_not_be_its_class(register, entry_point):
+    frame, _ = envs.make(register("Toy-v4", entry_point)).reset()
+    assert (frame == 9).all()
+
+
+class Broken(Toy):
+    def reset(self, *, seed=None, options=None):
+        raise RuntimeError("two\nlines")
+
+
+def needs_an_argument(level):
+    return Toy(level=level)
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "message"), [(Broken, "RuntimeError: two lines"), (needs_an_argument, "TypeError: .*level")]
+)
+def test_whatever_an_env_raises_is_one_line(register, entry_point, message):
+    with pytest.raises(WorldganError, match=f"^cannot make 'Toy-v5': {message}") as caught:
+        envs.make(register("Toy-v5", entry_point))
+    assert "\n" not in str(caught.value)
 
 
 def test_an_env_without_pictures_is_refused(register):
@@ -306,6 +286,12 @@ def test_the_doctor_says_what_it_saw():
     assert "size=64" in text
     assert "32x32 resized to 64x64" in text
     assert "one-hot vector of 3" in text
+
+
+def test_the_doctor_names_the_rules_that_options_decide():
+    pytest.importorskip("minatar", reason="needs an extra")
+    text = envs.describe(envs.diagnose("MinAtar/Breakout-v1", {"sticky": 0.3}, seconds=0.01))
+    assert "Rules: each step repeats the last action with probability 0.3 (sticky)" in text
 
 
 def test_the_doctor_admits_what_it_did_not_see(register):

@@ -11,6 +11,7 @@ import torch
 from fakes import dot_spec, dot_window
 from tiny import tiny
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from worldgan.actions import ActionSpec
 from worldgan.models import FAMILIES
@@ -212,6 +213,19 @@ def test_half_precision_trains_and_simulates(family: str) -> None:
     found = model.outcomes(state, window.actions[:, 1], 2, torch_rng(0))
     assert prediction.frame.dtype == found.frames.dtype == found.probability.dtype == torch.float32
     assert prediction.frame.isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["gan", "mse"])
+def test_a_frame_of_64x64_costs_less_than_half_a_gigaflop(family: str) -> None:
+    spec = EnvSpec("x", (64, 64, 3), ActionSpec("discrete", (6,)))
+    config = FAMILIES[family].config()
+    networks = FAMILIES[family].networks(spec, config, 0).eval()
+    model = NextFrameModel(spec, config.backbone.context, networks)
+    frames = torch.zeros(1, model.context, 3, 64, 64, dtype=torch.uint8)
+    state = model.start(frames, torch.zeros(1, model.context - 1, 6))
+    with FlopCounterMode(display=False) as counter:
+        model.step(state, torch.zeros(1, 6), torch_rng(0))
+    assert 0.1e9 < counter.get_total_flops() < 0.5e9
 
 
 def test_families_have_predictors_of_one_size() -> None:

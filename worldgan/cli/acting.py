@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import OneOf, Settings, each_of, model_at, options_of, planner_of, planners
+from worldgan.cli.settings import OneOf, Settings, check_same, each_of, model_at, options_of, planner_of, planners
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.progress import progress
@@ -34,7 +34,7 @@ def plan(
     agent: Path | None = None,
     horizon: int = 12,
     candidates: int = 64,
-    samples: int = 1,
+    samples: int = 2,
     episodes: int = 4,
     max_steps: int = 1000,
     seed: int = 0,
@@ -73,7 +73,7 @@ def plan(
     world = model_at(model)
     options = options_of(env_args) if env_args else dict(world.spec.options)
     check_match(world.spec, envs.spec(env, options))
-    _check_same(world.spec.id, env)
+    check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
     networks = None if agent is None else _networks(agent, world.spec)
@@ -88,7 +88,9 @@ def plan(
             num_envs=min(episodes, 8),
             report=report,
         )
-    result = {"returns": [each.total for each in played], **summary([each.total for each in played])}
+    totals = [each.total for each in played]
+    asked = {"model": str(model), "env": env, "planner": planner, **chosen, "max_steps": max_steps}
+    result = {**asked, "returns": totals, **summary(totals)}
     atomic_write(out / "returns.json", json.dumps(result, indent=2).encode())
     with envs.make(env, **options) as real:
         rows = imagined_vs_real(world, real, player, horizon=horizon, seed=seed, max_steps=min(200, max_steps))
@@ -155,12 +157,6 @@ def _player(
     if networks is None:
         return make(model, config)
     return make(Recall(model, networks.frames), config, value=networks.value)
-
-
-def _check_same(trained: str, env: str) -> None:
-    """Raises WorldganError unless both ids, module prefixes aside, are one: frames of two envs may well fit."""
-    if trained.rpartition(":")[2] != env.rpartition(":")[2]:
-        raise WorldganError(f"expected --env {trained}, on which the model was trained, got {env}")
 
 
 def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, ...]) -> WorldModel[Any]:

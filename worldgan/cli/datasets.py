@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import OneOf, Settings, model_at, options_of, planner_of, planners
+from worldgan.cli.settings import OneOf, Settings, check_same, options_of, planner_of, planners
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.progress import Report, part, progress
@@ -53,28 +53,28 @@ def collect(
         seed: of everything random.
         epsilon: share of random actions beside a planner's.
         workers: processes that play at random, with the same result as one; or "ray", for a whole cluster.
-        env_args: options of the env, such as size=64 or sticky=0.
+        env_args: options of the env, such as size=64 or sticky=0; without any, those that the policy's model knows.
     """
     from worldgan.agents import PLANNERS, PlannerConfig, check_match
     from worldgan.data.collect import collect as play
     from worldgan.executor import Executor
 
-    options = options_of(env_args)
-    executor = Executor.named(workers)
-    spec = envs.spec(env, options)
-    agent = None
+    executor, options, agent, name = Executor.named(workers), options_of(env_args), None, policy
     if policy != "random":
-        world = model_at(policy)
-        check_match(world.spec, spec)
+        kept = saved(Path(policy))
+        world, name = kept.model(), f"{policy} {kept.stamp()}"
+        options = options or dict(world.spec.options)
+        check_match(world.spec, envs.spec(env, options))
+        check_same(world.spec.id, env)
         agent = PLANNERS["shooting"](world, PlannerConfig(seed=seed))
     with progress(f"collect {env}", steps) as report:
         store = play(
             partial(envs.make, env, **options),
-            spec,
+            envs.spec(env, options),
             out,
             steps=steps,
             policy=agent,
-            policy_name=policy,
+            policy_name=name,
             epsilon=epsilon if agent else 0.0,
             num_envs=num_envs,
             executor=None if executor == Executor() else executor,

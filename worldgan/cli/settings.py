@@ -98,3 +98,9 @@ def model_at(run: str | Path) -> WorldModel[Any]:
     from worldgan import load
 
     return load(run)
+
+
+def check_same(trained: str, env: str) -> None:
+    """Raises WorldganError unless both ids, module prefixes aside, are one: frames of two envs may well fit."""
+    if trained.rpartition(":")[2] != env.rpartition(":")[2]:
+        raise WorldganError(f"expected --env {trained}, on which the model was trained, got {env}")

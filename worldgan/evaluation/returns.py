@@ -154,7 +154,9 @@ def _play(rows: Sequence[_Row], agent: Agent, episodes: int, report: Report | No
     """
     numbers, finished = count(), dict[int, Played]()
     done = np.ones(len(rows), np.bool_)
-    while len(finished) < episodes:
+    for step in count(1):
+        if len(finished) == episodes:
+            break
         if done.any():
             for i in np.flatnonzero(done).tolist():
                 rows[i].begin(next(numbers))
@@ -164,7 +166,7 @@ def _play(rows: Sequence[_Row], agent: Agent, episodes: int, report: Report | No
         ended = [rows[i].played() for i in np.flatnonzero(done).tolist()]
         finished |= {played.number: played for played in ended if played.number < episodes}
         if report is not None:
-            report(len(finished))
+            report(len(finished), f"step {step:,}")
     return [finished[number] for number in range(episodes)]
 
 

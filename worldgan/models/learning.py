@@ -34,7 +34,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         """Raises WorldganError for numbers that no optimiser can work with."""
-        if min(self.rate, self.clip) <= 0 or self.warmup < 0:
+        if not min(self.rate, self.clip) > 0 or self.warmup < 0:  # NaN is not above 0 either
             raise WorldganError(f"expected rate and clip above 0 and warmup from 0, got {self}")
 
 

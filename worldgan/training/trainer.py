@@ -186,7 +186,7 @@ class Trainer:
                         metrics = self.advance(window)
                     except Diverged as failure:
                         return self.go_back(str(failure))
-                report(min(1.0, self.done), f"step {self.step:,}  {describe(metrics)}")
+                report(min(1.0, self.done), f"step {self.step:,}  {self.speed:,.0f} frames/s  {describe(metrics)}")
                 if self.step % self.config.log_steps == 0:
                     logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
                     self.log_health(logs, self.pulse.numbers(), troubles)
