@@ -32,7 +32,7 @@ def make(
 
     size: side of the square frame in pixels.    skip: emulated frames per step, the last two max-pooled.
     sticky: probability that the emulator repeats the last action, per emulated frame (Machado et al., 2018).
-    life_loss: a lost life terminates. A reset without a seed then goes on with the same game; one with a seed, as all of
+    life_loss: a lost life terminates. A reset without a seed goes on with the same game; one with a seed, as all in
     ``collect`` and ``plan``, begins a new one.
     full_actions: all 18 actions.    noop_max: at most so many steps of doing nothing, drawn at each new game.
     Raises WorldganError for an unknown id or option or without the ``atari`` extra.
