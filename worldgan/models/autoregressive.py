@@ -19,7 +19,6 @@ from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
 from worldgan.models.blocks import compute_dtype
-from worldgan.models.canvas import over
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -179,7 +178,7 @@ class PatchPredictor(nn.Module):
 
     def paint(self, seen: Seen, hidden: Tensor) -> Tensor:
         """Hidden [B, width, h, w] -> patches [B, C p p, h, w], float32."""
-        return over(seen.last, *self.backbone.paint(hidden))
+        return self.backbone.show(hidden, seen.last)
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W].

@@ -106,6 +106,10 @@ class Backbone(nn.Module):
         """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
         return self.canvas.paint(hidden)
 
+    def show(self, hidden: Tensor, last: Tensor) -> Tensor:
+        """Hidden and the present frame in patches [B, C p p, h, w] -> the next one, float32."""
+        return self.canvas(hidden, last)
+
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
-        return self.canvas(self.hidden(seen, chance), seen.last)
+        return self.show(self.hidden(seen, chance), seen.last)

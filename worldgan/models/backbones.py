@@ -32,6 +32,9 @@ class Painter(Protocol):
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
 
+    def show(self, hidden: Tensor, last: Tensor) -> Tensor:
+        """Hidden and the present frame in patches [B, C p p, h, w] -> the next one, float32."""
+
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
 

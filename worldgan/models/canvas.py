@@ -1,8 +1,11 @@
-"""The last layer of a backbone: what is painted over the present frame, and where.
+"""The last layer of a backbone: what is painted over the present frame, where, and what is added to it.
 
-Painted through a mask (as in the masked compositing of Finn et al. 2016), still pixels stay exactly still, and a moved
-object has its own colour whatever was there before. Where it has been, the background comes to light again: a colour
-that is known to the last grey level, where a painted one would be off by a few and leave a trail.
+Painted through a mask (as in the masked compositing of Finn et al. 2016), a moved object has its own colour whatever
+was there before. Where it has been, the background comes to light again, a colour known to the last grey level.
+
+Masks close over all that is still before anything small is learnt, and a closed mask lets hardly a gradient through. So
+a touch is added to the pixels, which no mask holds back. It is never exactly zero and would gather as noise: a pixel
+that comes out close to the background or to the present frame shows that.
 """
 
 from __future__ import annotations
@@ -15,12 +18,38 @@ from worldgan import parallel
 
 PACE = 0.002
 """A step of the background towards the median, in [-1, 1]: a quarter of a grey level."""
+CLOSE = 8 / 127.5
+"""How far off, in any channel, a pixel still shows what is known exactly: 8 grey levels."""
 
 
 def over(last: Tensor, painted: Tensor, mask: Tensor) -> Tensor:
     """Pixels [B, C p p, h, w] painted over a frame in patches, where the logits [B, p p, h, w] of their mask say so."""
-    cells = lambda x: x.permute(0, 2, 3, 1).unflatten(3, (-1, mask.shape[1]))  # noqa: E731  # as they lie in memory
-    return torch.lerp(cells(last), cells(painted), cells(mask).sigmoid()).flatten(3).permute(0, 3, 1, 2)
+    weight = _cells(mask, mask.shape[1]).sigmoid()
+    return _patches(torch.lerp(_cells(last, mask.shape[1]), _cells(painted, mask.shape[1]), weight))
+
+
+def settled(frame: Tensor, known: tuple[Tensor, ...], cell: int) -> Tensor:
+    """A frame in patches [B, C p p, h, w] whose pixels are those of the first of ``known`` that they are ``CLOSE`` to.
+
+    Gradients flow as if nothing had been changed (straight through, Bengio et al. 2013), from where it came to: a pixel
+    that is right by now has none.    cell: p p.
+    """
+    drawn = exact = _cells(frame, cell)
+    for one in reversed(known):
+        near = (drawn - _cells(one, cell)).abs().amax(3, keepdim=True) < CLOSE
+        exact = torch.where(near, _cells(one, cell), exact)
+    shown = _patches(exact)
+    return frame + (shown - frame).detach() if frame.requires_grad else shown
+
+
+def _cells(patches: Tensor, cell: int) -> Tensor:
+    """[B, C p p, h, w] -> [B, h, w, C, p p], as it lies in memory."""
+    return patches.permute(0, 2, 3, 1).unflatten(3, (-1, cell))
+
+
+def _patches(cells: Tensor) -> Tensor:
+    """Inverse of ``_cells``."""
+    return cells.flatten(3).permute(0, 3, 1, 2)
 
 
 class Canvas(nn.Module):
@@ -35,7 +64,7 @@ class Canvas(nn.Module):
 
     def __init__(self, width: int, channels: int, cell: int, grid: tuple[int, int], kernel: int) -> None:
         super().__init__()
-        self.parts = [channels * cell, cell, cell]
+        self.parts = [channels * cell, cell, cell, channels * cell]
         self.out = nn.Conv2d(width, sum(self.parts), kernel, padding=kernel // 2, bias=False)
         nn.init.normal_(self.out.weight, std=1e-2)
         self.register_buffer("background", torch.zeros(1, channels * cell, *grid))
@@ -53,11 +82,17 @@ class Canvas(nn.Module):
 
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
-        colour, bare, mask = self.out(hidden).float().split(self.parts, dim=1)
-        # Softsign never saturates: where most pixels are still, a plain sigmoid closes for good before objects are
-        # learnt.
-        return over(colour, self.background.float(), 6 * F.softsign(bare)), 6 * F.softsign(mask)
+        painted, mask, _ = self._layers(hidden)
+        return painted, mask
 
     def forward(self, hidden: Tensor, last: Tensor) -> Tensor:
         """See above."""
-        return over(last, *self.paint(hidden))
+        painted, mask, touch = self._layers(hidden)
+        known = (self.background.float().expand_as(last), last)
+        return settled(over(last, painted, mask) + touch, known, self.parts[1])
+
+    def _layers(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is painted, the logits of its mask, and the touch, float32."""
+        colour, bare, mask, touch = self.out(hidden).float().split(self.parts, dim=1)
+        # Softsign never saturates: a plain sigmoid would close for good.
+        return over(colour, self.background.float(), 6 * F.softsign(bare)), 6 * F.softsign(mask), touch

@@ -69,9 +69,13 @@ class Strided(nn.Module):
         """See ``Painter``."""
         return self.canvas.paint(hidden)
 
+    def show(self, hidden: Tensor, last: Tensor) -> Tensor:
+        """See ``Painter``."""
+        return self.canvas(hidden, last)
+
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
-        return self.canvas(self.hidden(seen, chance), seen.last)
+        return self.show(self.hidden(seen, chance), seen.last)
 
 
 class StridedEncoder(nn.Module):

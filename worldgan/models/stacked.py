@@ -60,6 +60,10 @@ class Stacked(nn.Module):
         """See ``Painter``."""
         return self.fine.paint(hidden)
 
+    def show(self, hidden: Tensor, last: Tensor) -> Tensor:
+        """See ``Painter``."""
+        return self.fine.show(hidden, last)
+
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
         return self.fine.decode(self.sketched(seen, chance), chance)
