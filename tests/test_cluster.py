@@ -40,12 +40,14 @@ def lose_one(cluster: Any, folder: Path) -> None:
     """Kill it with its worker, as a power cut would, as soon as both jobs run."""
     while len(list(folder.iterdir())) < 2:
         time.sleep(0.02)
-    [other] = cluster.worker_nodes
-    [worker] = folder.glob(f"*.{other.node_id}.*")
-    cluster.remove_node(other, allow_graceful=False)
-    with suppress(ProcessLookupError):  # it has noticed already
-        os.kill(int(worker.suffix[1:]), signal.SIGKILL)
-    (folder / "lost").touch()
+    try:
+        [other] = cluster.worker_nodes
+        [worker] = folder.glob(f"*.{other.node_id}.*")
+        cluster.remove_node(other, allow_graceful=False)
+        with suppress(ProcessLookupError):  # it has noticed already
+            os.kill(int(worker.suffix[1:]), signal.SIGKILL)
+    finally:
+        (folder / "lost").touch()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")

@@ -215,7 +215,9 @@ def repair(data: tyro.conf.Positional[Path]) -> None:
     with _shares(f"repair {data}") as report:
         found = mend(data, report=report)
     _tell(found)
-    print(f"{_files(len(found.damaged))} moved to {data / ASIDE}, {_files(len(found.leftovers))} half written removed")
+    print(
+        f"{_files(len(found.damaged))} moved to {data / ASIDE}, {_files(len(found.leftovers))} removed as half written"
+    )
 
 
 def _files(number: int) -> str:
