@@ -12,24 +12,22 @@ from typing import Any, Literal
 
 import gymnasium
 import pytest
+from chores import drawn, fatal, killed_once, refused, slow, unsendable
 
 from worldgan import envs
 from worldgan.data.collect import collect
 from worldgan.errors import WorldganError
 from worldgan.executor import Executor, Failed
-from worldgan.seeding import derive
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")
 PADDLE = "worldgan/Paddle-v0"
 KINDS = [1, 2, pytest.param("ray", marks=needs_ray)]
+Workers = int | Literal["ray"]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One for all tests: it takes seconds to start."""
-    if importlib.util.find_spec("ray") is None:
-        yield
-        return
     import ray
 
     paths = os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)])
@@ -39,41 +37,28 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def drawn(seed: int) -> int:
-    return derive(seed, "job")
+@pytest.fixture
+def workers(request: pytest.FixtureRequest) -> Workers:
+    """Of an executor; with a cluster, if that is where they are."""
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    found: Workers = request.param
+    return found
 
 
-def killed_once(job: tuple[Path, int]) -> int:
-    """The second job's worker is killed, as by a machine that runs out of memory, the first time."""
-    folder, number = job
-    (folder / f"{number}.{len(list(folder.glob(f'{number}.*')))}").touch()
-    if number == 1 and not (folder / "1.1").exists():
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
+on = partial(pytest.mark.parametrize, "workers", indirect=True)
 
 
-def fatal(number: int) -> int:
-    if number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def refused(number: int) -> int:
-    if number == 1:
-        raise WorldganError("expected\nanother")
-    return number
-
-
-@pytest.mark.parametrize("workers", KINDS)
-def test_results_are_in_order_and_the_same_everywhere(workers: int | Literal["ray"]) -> None:
+@on(KINDS)
+def test_results_are_in_order_and_the_same_everywhere(workers: Workers) -> None:
     counted: list[float] = []
     found = Executor(workers).map(drawn, range(7), lambda done, note="": counted.append(done))
     assert found == [drawn(seed) for seed in range(7)]
     assert counted == [1, 2, 3, 4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("workers", KINDS[1:])
-def test_the_job_of_a_killed_worker_is_run_again(workers: int | Literal["ray"], tmp_path: Path) -> None:
+@on(KINDS[1:])
+def test_the_job_of_a_killed_worker_is_run_again(workers: Workers, tmp_path: Path) -> None:
     found = Executor(workers).map(killed_once, [(tmp_path, number) for number in range(4)])
     assert found == [0, 1, 2, 3]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.0", "1.0", "1.1", "2.0", "3.0"]
@@ -86,18 +71,41 @@ def test_one_that_always_dies_is_left_out() -> None:
     assert found[1].reason.endswith("2 times")
 
 
-@pytest.mark.parametrize("workers", KINDS)
-def test_one_that_raises_is_left_out_and_said_in_a_line(
-    workers: int | Literal["ray"], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
-    monkeypatch.setattr("worldgan.executor.say", said.append)
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr("worldgan.executor.say", lines.append)
+    return lines
+
+
+@on(KINDS)
+def test_one_that_raises_is_left_out_and_said_in_a_line(workers: Workers, said: list[str]) -> None:
     found = Executor(workers).map(refused, range(3))
     assert found == [0, Failed("expected another"), 2]
     assert said == ["worldgan: job 1 is left out: expected another"]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@on(KINDS[1:])
+def test_a_result_that_cannot_be_sent_is_left_out_at_once(workers: Workers, said: list[str]) -> None:
+    zero, failed = Executor(workers).map(unsendable, range(2))
+    assert zero == 0
+    assert isinstance(failed, Failed)
+    assert "lock" in failed.reason
+    assert "times" not in failed.reason
+    assert said == [f"worldgan: job 1 is left out: {failed.reason}"]
+
+
+@on(KINDS[2:])
+def test_a_cluster_without_processors_is_waited_for(
+    workers: Workers, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worldgan.executor.PATIENCE", 0.05)
+    monkeypatch.setattr("ray.cluster_resources", dict)
+    assert Executor(workers).map(slow, [3]) == [3]
+    assert set(said) == {"worldgan: the Ray cluster has no processors: waiting for a node to join"}
+
+
+@on([1, 2])
 def test_endless_jobs_can_be_stopped(workers: int) -> None:
     asked: list[int] = []
 
@@ -127,10 +135,8 @@ class Deadly(gymnasium.Wrapper[Any, Any, Any, Any]):
         return super().reset(**options)
 
 
-@pytest.mark.parametrize("workers", KINDS[1:])
-def test_nothing_is_lost_or_double_when_a_collecting_worker_is_killed(
-    workers: int | Literal["ray"], tmp_path: Path
-) -> None:
+@on(KINDS[1:])
+def test_nothing_is_lost_or_double_when_a_collecting_worker_is_killed(workers: Workers, tmp_path: Path) -> None:
     flag, spec = tmp_path / "killed", envs.spec(PADDLE)
     collect(partial(envs.make, PADDLE), spec, tmp_path / "one", steps=400)
     collect(partial(Deadly, flag), spec, tmp_path / "many", steps=400, executor=Executor(workers))

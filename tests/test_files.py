@@ -1,3 +1,5 @@
+import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,18 @@ def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_the_disk_refuses_last_does_not_hide_what_it_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *rest: object, **options: object) -> None:
+        raise OSError(errno.EROFS, f"{path.suffix} refused")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(WorldganError, match=r"cannot write .*a\.bin: \.bin refused"):
+        atomic_write(tmp_path / "a.bin", b"new")
+
+
 def test_a_body_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WorldganError, match="cannot write"), replacing(tmp_path / "a"):
         pass
@@ -44,6 +58,16 @@ def test_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
         (folder / "written").touch()
     with sole_writer(folder):
         assert (folder / "written").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no flock")
+def test_a_disk_without_locks_is_an_error_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(WorldganError, match=r"can lock .*, got No locks available: choose"), sole_writer(tmp_path):
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_in_one_line(tmp_path: Path) -> None:

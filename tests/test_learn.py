@@ -56,7 +56,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def results(out: Path) -> dict[str, str]:
     """All that was played and learnt."""
-    files = [*out.glob("data/episodes/*"), *out.glob("*/weights.safetensors"), out / "returns.jsonl"]
+    files = [*out.glob("data/episodes/*"), *out.glob("*/weights.safetensors"), *out.glob("returns.jsonl")]
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -116,6 +116,8 @@ def test_stopped_and_taken_up_again_it_comes_to_the_same(
 
 
 def test_a_larger_budget_goes_on(whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "longer").mkdir()
+    (tmp_path / "longer" / ".learn.tmp.json").touch()  # it was killed once, as it began
     loop(tmp_path / "longer", replace(SMALL, budget=50))
     loop(tmp_path / "longer", replace(SMALL, budget=100), resume=True)
     first = [(tmp_path / "longer" / f"data/episodes/{i:08d}.ep").read_bytes() for i in range(2)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import pickle
 import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
@@ -26,6 +27,8 @@ Function = Callable[[Any], Any]
 
 RETRIES = 2
 """How often a job is run again after its worker died."""
+PATIENCE = 30.0
+"""Seconds after which a Ray cluster that has ended no job is looked at."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,15 @@ class Executor:
         return cls(int(workers))
 
     def map(self, function: Callable[[J], R], jobs: Iterable[J], report: Report | None = None) -> list[R | Failed]:
-        """The result of each job, in their order.    report: gets how many have ended.    See ``stream``."""
+        """The result of each job, in their order, with a line on each that failed; see ``stream``.
+
+        report: gets how many have ended.
+        """
         found: dict[int, R | Failed] = {}
         for number, result in self.stream(function, jobs):
             found[number] = result
+            if isinstance(result, Failed):
+                say(f"worldgan: job {number} is left out: {result.reason}")
             if report is not None:
                 report(len(found))
         return [found[number] for number in sorted(found)]
@@ -102,8 +110,8 @@ class Executor:
         """(number of the job, its result) in the order in which they end.
 
         No job is asked for before there is a free worker, and closing the generator stops those that run. A job that
-        raises, or whose worker died ``retries`` times more than once, is Failed, which is said in a line; the others
-        go on. function, jobs and results must be picklable, if there are several workers.
+        raises, or whose worker died ``retries`` times more than once, is Failed; the others go on. function, jobs and
+        results must be picklable, if there are several workers.
         """
         numbered, running = enumerate(jobs), dict[int, J]()
         deaths: Counter[int] = Counter()
@@ -122,8 +130,6 @@ class Executor:
                         continue
                     ending = Failed(f"{ending.reason}, {deaths[number]} times")
                 del running[number]
-                if isinstance(ending, Failed):
-                    say(f"worldgan: job {number} is left out: {ending.reason}")
                 yield number, ending if isinstance(ending, Failed) else ending.result
 
     def _backend(self) -> Backend:
@@ -229,8 +235,16 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C means the one who started it
     with suppress(EOFError, OSError):
         while True:
-            function, job = pipe.recv()
-            pipe.send(attempt(function, job))
+            pipe.send_bytes(answer(pipe.recv_bytes()))
+
+
+def answer(question: bytes) -> bytes:
+    """Pickled function and job -> how it ended, pickled, too. What cannot be pickled is a failure of the job."""
+    try:
+        function, job = pickle.loads(question)
+        return pickle.dumps(attempt(function, job))
+    except Exception as error:  # of pickling, which calls whatever the result is made of
+        return pickle.dumps(Failed(described(error)))
 
 
 @final
@@ -252,7 +266,7 @@ class Ray:
     @property
     def slots(self) -> int:
         """See ``Backend``; nodes may come and go."""
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return max(1, self._processors())
 
     def begin(self, number: int, function: Function, job: Any) -> None:
         """See ``Backend``."""
@@ -260,10 +274,12 @@ class Ray:
 
     def end(self) -> tuple[int, Ending]:
         """See ``Backend``."""
-        [done], _ = self._ray.wait(list(self._numbers))
+        done = self._ended()
         number = self._numbers.pop(done)
         try:
             return number, self._ray.get(done)
+        except self._ray.exceptions.RayTaskError as error:  # not the job's own: that its result cannot be pickled
+            return number, Failed(described(error.cause))
         except self._ray.exceptions.RayError as error:
             return number, Died(described(error))
 
@@ -273,3 +289,15 @@ class Ray:
             self._ray.cancel(running, force=True)
         if self._mine:
             self._ray.shutdown()
+
+    def _ended(self) -> Any:
+        """One that has ended. Where no processor is left to run it, that is said: more may come, or never."""
+        while True:
+            ended, _ = self._ray.wait(list(self._numbers), timeout=PATIENCE)
+            if ended:
+                return ended[0]
+            if not self._processors():
+                say("worldgan: the Ray cluster has no processors: waiting for a node to join")
+
+    def _processors(self) -> int:
+        return int(self._ray.cluster_resources().get("CPU", 0))

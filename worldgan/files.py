@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from worldgan.errors import WorldganError
@@ -37,7 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise WorldganError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it has been renamed, or the disk refuses this, too
+            temporary.unlink()
 
 
 def move(source: Path, target: Path) -> None:
@@ -52,7 +53,7 @@ def move(source: Path, target: Path) -> None:
 def sole_writer(folder: Path) -> Iterator[None]:
     """Let no other process write into ``folder`` meanwhile; the lock of a killed process is free at once.
 
-    Missing folders are made. Raises WorldganError if another process holds it, or the disk refuses.
+    Missing folders are made. Raises WorldganError if another process holds it, or the disk refuses or has no locks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +70,10 @@ def sole_writer(folder: Path) -> Iterator[None]:
                 raise WorldganError(
                     f"expected to be the only writer of {folder}, but another process is at work there: wait for it "
                     "to end, or choose another folder"
+                ) from None
+            except OSError as error:
+                raise WorldganError(
+                    f"expected a disk that can lock {folder}, got {error.strerror or error}: choose a folder on another"
                 ) from None
         yield
 

@@ -31,6 +31,8 @@ FORMAT = 1
 POLICY = "random, then an agent that learns"
 SHOWN = 100
 """Episodes over which returns are averaged for TensorBoard, as Stable-Baselines3 does."""
+LEFTOVERS = {".lock", ".learn.tmp.json"}
+"""All that is there of a loop that was killed before it began."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _begun(out: Path, asked: Progress, *, resume: bool) -> Progress:
     """How far ``out`` has come. Raises WorldganError if it is of anything else than ``asked``, the budget aside."""
     file = out / "learn.json"
     if not file.exists():
-        if out.exists() and (not out.is_dir() or any(each.name != ".lock" for each in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(each.name not in LEFTOVERS for each in out.iterdir())):
             raise WorldganError(f"expected {out} to be a new or an empty folder, or one of learn, and it is neither")
         return asked
     if not resume:

@@ -27,11 +27,21 @@ P = ParamSpec("P")
 
 @contextmanager
 def group() -> Iterator[None]:
-    """Inside, this process is one of those that ``torchrun`` started, if it did; all but the first are silent."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Inside, this process is one of those that ``torchrun`` started, if it did; all but the first are silent.
+
+    Raises WorldganError if it cannot join them.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count == "1":
         yield
         return
-    dist.init_process_group("gloo")
+    try:
+        dist.init_process_group("gloo")
+    except (ValueError, RuntimeError) as error:
+        raise WorldganError(
+            f"cannot join the {count} processes that WORLD_SIZE says ({_first_line(error)}): start them with torchrun, "
+            "or unset WORLD_SIZE"
+        ) from None
     quiet, console.quiet = console.quiet, not leads()
     try:
         yield
@@ -153,8 +163,11 @@ def _reached() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
         raise WorldganError(
-            f"lost one of {size()} processes that train together ({reason}): see what it said, then go on from the "
-            "last checkpoint with --resume"
+            f"lost one of {size()} processes that train together ({_first_line(error)}): see what it said, then go on "
+            "from the last checkpoint with --resume"
         ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

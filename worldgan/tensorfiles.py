@@ -46,7 +46,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write all that exact resume needs."""
+    """Write all that exact resume needs. Meanwhile memory holds the whole file, too: as much again as the state."""
     whole = io.BytesIO()  # torch's own writer of files crashes on a full disk
     torch.save(dict(state), whole)
     atomic_write(path, whole.getbuffer())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,50 @@ def test_what_waits_for_others_is_looked_at(store: EpisodeStore) -> None:
     assert list(verify(store.path).damaged) == [waiting]
 
 
+@pytest.mark.parametrize("name", ["000000001.ep", "\u0661" * 8 + ".ep", "1x2.ahead", "000000099.ahead"])
+def test_files_that_are_not_named_as_episodes_are_let_be(tmp_path: Path, name: str) -> None:
+    collect(CountingEnv, COUNTING, tmp_path, steps=30)
+    stray = tmp_path / "episodes" / name
+    stray.write_bytes(b"other")
+    collect(CountingEnv, COUNTING, tmp_path, steps=60)
+    assert not verify(tmp_path).damaged
+    assert stray.read_bytes() == b"other"
+
+
+def test_what_its_writer_moves_meanwhile_is_not_damaged(store: EpisodeStore) -> None:
+    for index in (3, 11):
+        store.file(index).rename(store.file(index).with_suffix(".ahead"))
+
+    def write(done: float, note: str = "") -> None:
+        """One that waited is put in place, as the first of all files has been read; another is not needed."""
+        if store.file(3).with_suffix(".ahead").exists():
+            store.file(3).with_suffix(".ahead").rename(store.file(3))
+            store.file(11).with_suffix(".ahead").unlink()
+
+    found = verify(store.path, report=write)
+    assert (found.episodes, found.steps) == (len(LENGTHS) - 1, sum(LENGTHS[:-1]))
+    assert not found.damaged
+    assert not found.missing
+
+
+def test_what_cannot_be_read_is_not_called_damaged_and_stays(
+    store: EpisodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.pread
+
+    def failing(descriptor: int, size: int, place: int) -> bytes:
+        if place:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(descriptor, size, place)
+
+    for broken in (failing, lambda descriptor, size, place: failing(descriptor, size, 1)):  # in the body, in the header
+        monkeypatch.setattr("os.pread", broken)
+        for look in (verify, repair):
+            with pytest.raises(WorldganError, match=r"cannot read .*\.ep: Input/output error"):
+                look(store.path)
+    assert len(list(store.path.glob("episodes/*.ep"))) == len(LENGTHS)
+
+
 def test_what_was_set_aside_earlier_stays(store: EpisodeStore) -> None:
     for _ in range(3):
         flip(store.file(4), -1)
@@ -151,8 +197,8 @@ def test_the_verbs_name_what_is_damaged(store: EpisodeStore, capsys: pytest.Capt
     assert cli.main(["data", "verify", path]) == 2
     out, line = capsys.readouterr()
     assert "00000004.ep is damaged (checksum of a block)" in out
-    assert f"1 of {len(LENGTHS)} episodes" in line
+    assert "got 1 file damaged: " in line
     assert cli.main(["data", "repair", path]) == 0
-    assert "1 files moved" in capsys.readouterr().out
+    assert "1 file moved" in capsys.readouterr().out
     assert cli.main(["data", "verify", path]) == 0
     assert cli.main(["data", "verify", f"{path}/none"]) == 2

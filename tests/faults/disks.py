@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from jobs import Job
-from kills import FORK
-from tally import Tally
+from kills import FORK, PATIENCE, interrupted, kill
+from tally import NOT_TRIED, Tally
 
 from worldgan.errors import WorldganError
 
@@ -53,17 +54,13 @@ def read_only(job: Job, folder: Path, times: int, rng: Random) -> Tally:
         f"read-only folder of {job.name}", "one line says so; what was written can be read", "nothing of what was there"
     )
     if not mountable(folder):
-        tally.count("not tried: it takes root and mount")
+        tally.count(NOT_TRIED)
         return tally
     for number in range(times):
         with tally.case(str(number)), tmpfs(folder / "disk", 64 << 20):
             out = folder / "disk" / "out"
             if number % 2:
-                process = FORK.Process(target=job.run, args=(out, lambda amount: None))
-                process.start()
-                process.join(rng.uniform(0, 0.3))
-                process.kill()
-                process.join()
+                interrupted(job, out, rng.uniform(0, 0.3))
             subprocess.run(["mount", "-o", "remount,ro", str(folder / "disk")], check=True)
             before = _contents(folder / "disk")
             assert _forked(job, out, 0) in {2, *([0] if before else [])}
@@ -77,7 +74,9 @@ def mountable(folder: Path) -> bool:
     """Whether small disks can be made here: it takes root, and the right to mount."""
     place = folder / "probe"
     place.mkdir(exist_ok=True)
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "probe", str(place)], capture_output=True).returncode:
+    if os.geteuid() or not (shutil.which("mount") and shutil.which("umount")):
+        return False
+    if subprocess.run(["mount", "-t", "tmpfs", "probe", str(place)], capture_output=True).returncode:
         return False
     subprocess.run(["umount", str(place)], check=True)
     return True
@@ -97,19 +96,28 @@ def tmpfs(place: Path, size: int) -> Iterator[int]:
 @contextmanager
 def small_files(size: int, folder: Path) -> Iterator[int]:
     """Without the right to mount: no file may be longer."""
-    yield max(1, size // 8)
-    shutil.rmtree(folder / "disk")
+    try:
+        yield max(1, size // 8)
+    finally:
+        shutil.rmtree(folder / "disk", ignore_errors=True)
 
 
 def _forked(job: Job, out: Path, limit: int) -> int:
     """Work in a process of its own -> 0, 2 for what the command line says in one line, anything else for a crash."""
-    process = FORK.Process(target=_work, args=(job, out, limit))
+    process = FORK.Process(target=work, args=(job, out, limit))
     process.start()
-    process.join()
-    return int(process.exitcode or 0)
+    return ended(process)
 
 
-def _work(job: Job, out: Path, limit: int) -> None:
+def ended(process: Any) -> int:
+    """The exit code of a process, which is killed if it hangs."""
+    process.join(PATIENCE)
+    kill(process)
+    return int(process.exitcode)
+
+
+def work(job: Job, out: Path, limit: int = 0) -> None:
+    """Exit code 2 for what the command line says in one line.    limit: bytes of the longest file, 0 for any."""
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

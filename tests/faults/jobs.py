@@ -1,7 +1,8 @@
-"""Work that is interrupted: a data set that is collected, and a model that is trained."""
+"""Work that is interrupted: a data set that is collected, a model that is trained, the online loop, a benchmark."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,15 +11,21 @@ from typing import Any
 
 from data_fakes import COUNTING, CountingEnv
 from run_states import flat
-from tiny import tiny
+from tiny import settings, tiny
 from torch import Tensor
 
+from worldgan import envs
+from worldgan.benchmark import bench
+from worldgan.benchmark.suite import Suite
+from worldgan.config import load
 from worldgan.data.collect import collect
 from worldgan.data.damage import verify
+from worldgan.learn import LearnConfig, learn
 from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import train
 
 Tell = Callable[[int], None]
+PADDLE, SMALL = "worldgan/Paddle-v0", {"size": 8}
 
 
 @dataclass(frozen=True)
@@ -91,3 +98,48 @@ def _trained(out: Path) -> dict[str, Any]:
     state = {key: leaf for key, leaf in flat(Run(out).state()).items() if key != "/seconds"}
     plain = {key: leaf.numpy().tobytes() if isinstance(leaf, Tensor) else leaf for key, leaf in state.items()}
     return plain | {"weights": (out / "weights.safetensors").read_bytes()}
+
+
+def looping() -> Job:
+    """Two rounds of the online loop, with a small mse model."""
+    dream = ("dream.batch=4", "dream.horizon=2", "dream.width=4", "dream.units=8")
+    amounts = ("budget=60", "every=30", "updates=2", "dreams=2")
+    config = load(LearnConfig, None, [*settings("mse"), "family=mse", *amounts, *dream])
+
+    def run(out: Path, tell: Tell) -> None:
+        learn(partial(envs.make, PADDLE, **SMALL), envs.spec(PADDLE, SMALL), config, out, resume=True)
+
+    return Job("learn", run, _check_loop, _learnt)
+
+
+def _check_loop(out: Path, told: int) -> None:
+    del told  # what the last round has written counts when learn.json says so
+    file = out / "learn.json"
+    rounds = json.loads(file.read_text())["rounds"] if file.exists() else []
+    _check_data(out / "data", rounds[-1]["episodes"] if rounds else 0)
+    _check_run(out / "model", rounds[-1]["updates"] if rounds else 0)
+
+
+def _learnt(out: Path) -> dict[str, bytes]:
+    files = [*out.glob("data/episodes/*"), *out.glob("*/weights.safetensors"), out / "returns.jsonl"]
+    return {str(file.relative_to(out)): file.read_bytes() for file in files}
+
+
+def benching() -> Job:
+    """Two runs of a benchmark, each in a process of its own."""
+    suite = Suite(
+        envs={PADDLE: SMALL}, competitors={"random": {}}, seeds=2, budgets=(20,), episodes=2, max_steps=10, points=2
+    )
+
+    def run(out: Path, tell: Tell) -> None:
+        bench(suite, out)
+
+    return Job("bench", run, lambda out, told: None, _benched)
+
+
+def _benched(out: Path) -> dict[str, Any]:
+    """All that runs found, time aside."""
+    found = {str(file.relative_to(out)): json.loads(file.read_text()) for file in out.glob("runs/*/result.json")}
+    return {
+        name: {key: value for key, value in result.items() if "seconds" not in key} for name, result in found.items()
+    }

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -17,6 +18,8 @@ from jobs import Job
 from tally import Tally
 
 FORK = multiprocessing.get_context("fork")  # the parent has one thread, and has imported what takes seconds
+PATIENCE = 120.0
+"""Seconds after which a process hangs."""
 
 
 def randomly(job: Job, folder: Path, times: int, rng: Random) -> Tally:
@@ -72,18 +75,29 @@ def interrupted(job: Job, out: Path, seconds: float | None, fuse: int = 0) -> tu
     told = FORK.RawValue("q", 0)
     process = FORK.Process(target=_work, args=(job, out, told, fuse))
     process.start()
-    process.join(seconds)
-    process.kill()
-    process.join()
+    process.join(PATIENCE if seconds is None else seconds)
+    hangs = seconds is None and process.is_alive()
+    kill(process)
+    if hangs:
+        raise AssertionError(f"it did not end within {PATIENCE:g} s")
     if process.exitcode not in {0, -signal.SIGKILL}:
         raise AssertionError(f"it ended with {process.exitcode}")
     return told.value, process.exitcode != 0
+
+
+def kill(process: Any) -> None:
+    """And whoever else is in its group, if it has one of its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
 
 
 def _work(job: Job, out: Path, told: Any, fuse: int) -> None:
     def tell(amount: int) -> None:
         told.value = amount
 
+    os.setpgrp()  # with those that it starts
     if fuse:
         mine(fuse)
     job.run(out, tell)

@@ -19,12 +19,15 @@ What this does not show: a loss of power. `kill -9` leaves what was handed to th
 synced before they get their names, and folders after, is tested, but no disk was unplugged.
 
 One process at a time writes into a data set or run, by `flock` on the file `.lock` in it, which the system gives up
-when the process dies. Where there is no `flock`, as on Windows, two writers are not kept apart.
+when the process dies. A disk that has no `flock` is refused in a line. On Windows, two writers are not kept apart.
+
+Workers of `collect --workers N` hand in eight episodes at a time: so many are lost with each worker that is killed.
 
 `worldgan data verify DATA` reads every byte of a data set and names each damaged file. `worldgan data repair DATA`
 moves those to `DATA/damaged` and removes what is half written; the command that made the data set, run again, then
 replaces them with the same bytes. A damaged `dataset.json` is found, too, but has to be restored from elsewhere.
-Episodes missing at the end of a data set are not missed: it looks like a smaller one."""
+Episodes missing at the end of a data set are not missed: it looks like a smaller one. A file that cannot be read may be
+sound: both say so in a line, and nothing is moved."""
 
 
 def page(found: dict[str, Any]) -> str:

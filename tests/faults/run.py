@@ -9,10 +9,10 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -27,8 +27,9 @@ import kills
 import page
 import tensorboard.compat.proto.summary_pb2  # noqa: F401 - here, and not in every process that is forked
 import torch.utils.tensorboard
-from jobs import collecting, training
+from jobs import benching, collecting, looping, training
 from readers import readers
+from rivals import rivals
 from tally import Tally
 from tiny import dot_store
 
@@ -47,29 +48,32 @@ def suite(folder: Path, share: float, seed: int, only: list[str], skip: list[str
     def every(most: int) -> int:
         return max(1, min(most, round(1 / share)))
 
-    rng = Random(seed)
     data = dot_store(place() / "data")
     quick, slow, train = collecting(300), collecting(300, delay=0.0005), training(data, 6)
-    faults: dict[str, Callable[[], Tally]] = {
-        "kill collect": lambda: kills.randomly(slow, place(), times(200), rng),
-        "kill train": lambda: kills.randomly(train, place(), times(100), rng),
-        "step collect": lambda: kills.stepwise(quick, place(), every(20)),
-        "step train": lambda: kills.stepwise(train, place(), every(20)),
-        "full collect": lambda: disks.full(quick, place(), times(50), rng, most=40_000),
-        "full train": lambda: disks.full(train, place(), times(30), rng, most=4_000_000),
-        "read-only collect": lambda: disks.read_only(quick, place(), times(20), rng),
-        "read-only train": lambda: disks.read_only(train, place(), times(10), rng),
-        "cut": lambda: harm.cut(place(), times(1000), rng, every=every(20)),
-        "flip": lambda: harm.flip(place(), times(5000), rng),
-        "clock": lambda: clocks.jump(place(), data, times(20), rng),
+    faults: dict[str, Callable[[Random], Tally]] = {
+        "kill collect": lambda rng: kills.randomly(slow, place(), times(200), rng),
+        "kill train": lambda rng: kills.randomly(train, place(), times(100), rng),
+        "kill learn": lambda rng: kills.randomly(looping(), place(), times(50), rng),
+        "kill bench": lambda rng: kills.randomly(benching(), place(), times(20), rng),
+        "step collect": lambda _: kills.stepwise(quick, place(), every(20)),
+        "step train": lambda _: kills.stepwise(train, place(), every(20)),
+        "step learn": lambda _: kills.stepwise(looping(), place(), every(20)),
+        "two collect": lambda _: rivals(slow, place(), times(100)),
+        "full collect": lambda rng: disks.full(quick, place(), times(50), rng, most=40_000),
+        "full train": lambda rng: disks.full(train, place(), times(30), rng, most=4_000_000),
+        "read-only collect": lambda rng: disks.read_only(quick, place(), times(20), rng),
+        "read-only train": lambda rng: disks.read_only(train, place(), times(10), rng),
+        "cut": lambda rng: harm.cut(place(), times(1000), rng, every=every(20)),
+        "flip": lambda rng: harm.flip(place(), times(5000), rng),
+        "clock": lambda rng: clocks.jump(place(), data, times(20), rng),
     }
     for reader in readers(place()):
-        faults[f"declared {reader.name}"] = partial(fuzz.declared, reader)
-        faults[f"fuzz {reader.name}"] = partial(fuzz.fuzz, reader, times(100_000), seed)
+        faults[f"declared {reader.name}"] = lambda _, reader=reader: fuzz.declared(reader)
+        faults[f"fuzz {reader.name}"] = lambda _, reader=reader: fuzz.fuzz(reader, times(100_000), seed)
     for name, fault in faults.items():
         if name not in skip and any(each in name for each in only):
             began = _spent()
-            tally = fault()
+            tally = fault(Random(f"{seed} {name}"))  # of its own: it does not matter which others are run
             seconds = _spent() - began
             print(f"{seconds:6.1f} s  {name}: {tally.tried} tried, {tally.failed} failed", tally.counts, flush=True)
             print(*tally.failures, sep="\n", end="\n" if tally.failures else "")
@@ -95,7 +99,8 @@ def main() -> int:
     torch.set_num_threads(1)  # and no pool of threads, which a fork would not have
     trainer.SHOWN_STEPS = 3  # long sample videos are most of a short training's time
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free >= 512 << 20  # in a container it may have 64 MB
+    with tempfile.TemporaryDirectory(dir=memory if roomy else None) as folder:
         found = json.loads(given.out.read_text()) if given.out.exists() else {}
         for name, tally in suite(Path(folder), given.share, given.seed, given.only, given.skip):
             found[name] = {"share": given.share, "seed": given.seed, **tally.plain()}

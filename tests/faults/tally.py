@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+NOT_TRIED = "not tried: it takes root and the right to mount"
+
 
 @dataclass
 class Tally:

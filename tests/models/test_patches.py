@@ -48,6 +48,8 @@ def test_pixels_go_where_torch_puts_them(dtype: torch.dtype, size: int, memory: 
     assert torch.equal(patches(frames), expected)
     assert torch.equal(patches.inverse(expected.to(memory_format=memory)), frames)
     assert torch.equal(patches(frames[1:]), expected[1:])  # memory that begins elsewhere
+    assert patches(frames[:0]).shape == expected[:0].shape
+    assert patches.inverse(expected[:0]).shape == frames[:0].shape
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 35), (10, 10)])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import alter, tiny
+from tiny import alter, leaves, tiny
 
 import worldgan
 from worldgan.errors import WorldganError
@@ -199,6 +199,23 @@ def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_model_that_weights_do_not_have_takes_no_memory(run: Run) -> None:
     alter(run.path / "run.json", 2**40, "model", "outcome_width")
     refusal(run.model, r"does not fit run\.json")
+
+
+SIZES = {
+    *("context", "width", "outcome_width", "posterior_width", "digits", "values", "latents", "choices", "motions"),
+    *("reach", "steps", "rounds"),
+}
+"""Integers of models' configs on which networks, or the time that a frame takes, depend."""
+
+
+def test_a_model_that_was_trained_for_long_is_loaded(run: Run) -> None:
+    """Whatever else counts something may be as large as one likes."""
+    others = [path for path, value in leaves(tiny(run.info().family).model_config()).items() if type(value) is int]
+    others = [path for path in others if path.split(".")[-1] not in SIZES]
+    assert others
+    for path in others:
+        alter(run.path / "run.json", 10**6, "model", *path.split("."))
+    run.model()
 
 
 def test_the_version_is_the_distributions() -> None:

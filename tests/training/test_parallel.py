@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import ranks
 import torch
+from fakes import dot_spec, dot_window
 from run_states import differing, flat
+from tiny import tiny
 
 from worldgan import parallel
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import WindowSampler
 from worldgan.errors import WorldganError
+from worldgan.models import FAMILIES
 from worldgan.seeding import torch_rng
 from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import train
@@ -28,8 +31,11 @@ def pair(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes have trained."""
     out = tmp_path_factory.mktemp("pair")
     paths = os.pathsep.join([str(Path.cwd()), *(path for path in sys.path if path)])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    if sys.platform == "linux":
+        environment["GLOO_SOCKET_IFNAME"] = "lo"  # whatever the host is called, and whoever else is in its network
     command = [*TORCHRUN, ranks.__file__, str(data), str(out)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -77,6 +83,29 @@ def test_a_lost_process_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("torch.distributed.all_reduce", closed)
     with pytest.raises(WorldganError, match=r"lost one of 2 processes .*closed by peer\).*--resume$"):
         parallel.mean(torch.zeros(3))
+
+
+def test_a_process_without_others_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(WorldganError, match=r"the 2 processes .*MASTER_ADDR.*torchrun"), parallel.group():
+        pass
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_an_update_sends_as_many_messages_as_docs_count(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/scale.md: three large ones and 5 + 4 T small ones, of which two are the trainer's."""
+    sent: list[int] = []
+    config = tiny("gan", "model.adversary.warmup=0").model_config()
+    learner, window = FAMILIES["gan"].learner(dot_spec(), config, 0), dot_window(8, 2, horizon=steps)
+    learner.update(window)  # the first one alone looks for a background
+    monkeypatch.setattr(parallel, "_joined", lambda: True)
+    monkeypatch.setattr(parallel, "size", lambda: 1)
+    monkeypatch.setattr(parallel, "rank", lambda: 0)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda values: sent.append(values.numel()))
+    learner.update(window)
+    assert len(sent) == 3 + (5 + 4 * steps - 2)
 
 
 def test_a_row_draws_what_it_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,8 +197,10 @@ def verify(data: tyro.conf.Positional[Path]) -> None:
         found = look(data, report=report)
     _tell(found)
     if found.damaged:
-        amount = f"{len(found.damaged)} of {len(found.damaged) + found.episodes}"
-        raise WorldganError(f"{amount} episodes of {data} are damaged: set them aside with worldgan data repair {data}")
+        raise WorldganError(
+            f"expected sound files in {data}, got {_files(len(found.damaged))} damaged: set aside what is with "
+            f"worldgan data repair {data}"
+        )
 
 
 def repair(data: tyro.conf.Positional[Path]) -> None:
@@ -213,7 +215,13 @@ def repair(data: tyro.conf.Positional[Path]) -> None:
     with _shares(f"repair {data}") as report:
         found = mend(data, report=report)
     _tell(found)
-    print(f"{len(found.damaged)} files moved to {data / ASIDE}, {len(found.leftovers)} half written ones removed")
+    print(
+        f"{_files(len(found.damaged))} moved to {data / ASIDE}, {_files(len(found.leftovers))} removed as half written"
+    )
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file" if number == 1 else f"{number:,} files"
 
 
 def _tell(found: Condition) -> None:

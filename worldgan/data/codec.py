@@ -39,6 +39,10 @@ _RATIO = 2**15  # a zstd block of 4 bytes or more holds at most 128 KiB (RFC 887
 _FIRST_READ = 4096  # one read finds the header of any episode up to about 1600 steps
 
 
+class Damaged(WorldganError):
+    """A file could be read, and is not what was written."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What is known of an episode without decoding it.
@@ -140,7 +144,7 @@ class Encoder:
 def read_header(path: Path, spec: EnvSpec) -> Header:
     """Read and check the header of an episode of ``spec``; no block is touched.
 
-    Raises WorldganError naming the file if it is damaged or of another spec.
+    Raises Damaged naming the file if it is, or of another spec, and WorldganError if it cannot be read.
     """
     text, start, end = _header_text(path)
     try:
@@ -151,7 +155,7 @@ def read_header(path: Path, spec: EnvSpec) -> Header:
         raise damaged(path, f"expected {header.offsets[-1] + header.sizes[-1]} bytes, got {end}")
     expected, arrived = (spec.frame, spec.actions.shape), (header.frame, header.shape)
     if expected != arrived or header.dtype != spec.actions.dtype:
-        raise WorldganError(f"{path}: expected frame and action shapes {expected}, got {arrived}")
+        raise Damaged(f"{path}: expected frame and action shapes {expected}, got {arrived}")
     raw, held = (header.length + 1) * math.prod(header.frame), int(header.sizes[: header.pictures].sum())
     if raw > _RATIO * held:
         raise damaged(path, f"{raw} bytes of frames in {held}")
@@ -161,7 +165,7 @@ def read_header(path: Path, spec: EnvSpec) -> Header:
 def check(path: Path, spec: EnvSpec) -> Header:
     """Read all of an episode, a block of frames at a time.
 
-    Raises WorldganError naming the file if anything of it cannot be read, or was never written so.
+    Raises Damaged naming the file if anything of it was never written so, and WorldganError if it cannot be read.
     """
     header = read_header(path, spec)
     for start in range(0, header.length + 1, header.block):
@@ -170,8 +174,9 @@ def check(path: Path, spec: EnvSpec) -> Header:
         read_visible(path, header, start, stop)
     for name in ("action_known", "reward_known"):
         read_known(path, header, name)
+    actions = read_actions(path, header)
     try:
-        spec.actions.check(read_actions(path, header))
+        spec.actions.check(actions)
     except WorldganError as error:
         raise damaged(path, str(error)) from None
     if not np.isfinite(read_rewards(path, header)).all():
@@ -211,11 +216,9 @@ def read_visible(path: Path, header: Header, start: int, stop: int) -> NDArray[n
     return np.unpackbits(bits, axis=-1, count=width).astype(np.bool_)
 
 
-def damaged(path: Path, why: str) -> WorldganError:
+def damaged(path: Path, why: str) -> Damaged:
     """The error for a file that is not what was written."""
-    return WorldganError(
-        f"{path} is damaged ({why}): `worldgan data repair` sets it aside, and collecting again replaces it"
-    )
+    return Damaged(f"{path} is damaged ({why}): `worldgan data repair` sets it aside, and collecting again replaces it")
 
 
 def _checked(actions: list[Any], spec: ActionSpec) -> NDArray[Any]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from worldgan.actions import ActionSpec, action_spec
 from worldgan.data import codec
-from worldgan.data.store import EpisodeStore, writing
+from worldgan.data.store import AHEAD, EpisodeStore, found, writing
 from worldgan.errors import WorldganError
 from worldgan.executor import Executor, Failed
 from worldgan.files import atomic_write, move
@@ -130,7 +130,7 @@ class _Shelf:
 
     def __init__(self, store: EpisodeStore, steps: int) -> None:
         self.store, self.spec, self._wanted = store, store.spec, steps
-        self._ahead = {int(f.stem): codec.read_header(f, store.spec).length for f in self._files()}
+        self._ahead = {i: codec.read_header(self._file(i), store.spec).length for i in found(store.path, AHEAD)}
         self._claims = count()
         self.count, self.steps = 0, 0  # episodes in place, which are 0..count - 1, and their steps
         self._advance()
@@ -162,8 +162,8 @@ class _Shelf:
 
     def clear(self) -> None:
         """Delete what was played beyond the last episode needed."""
-        for file in self._files():
-            file.unlink()
+        for index in found(self.store.path, AHEAD):
+            self._file(index).unlink()
 
     def _advance(self) -> None:
         """Put episodes in place for as long as they follow without a gap and are needed."""
@@ -177,10 +177,7 @@ class _Shelf:
             self.count += 1
 
     def _file(self, index: int) -> Path:
-        return self.store.file(index).with_suffix(".ahead")
-
-    def _files(self) -> Iterator[Path]:
-        return (self.store.path / "episodes").glob("[0-9]*[0-9].ahead")
+        return self.store.file(index).with_suffix(AHEAD)
 
 
 @dataclass(frozen=True)
@@ -241,7 +238,10 @@ def _send_out(executor: Executor, errand: _Errand, shelf: _Shelf, report: Report
     with closing(executor.stream(errand, iter(lambda: list(islice(claims, ERRAND)), None))) as errands:
         for _, played in errands:
             if isinstance(played, Failed):
-                raise WorldganError(f"episodes could not be played ({played.reason}): collect again to go on")
+                raise WorldganError(
+                    f"episodes could not be played ({played.reason}): those before are kept, and the same command goes "
+                    "on from there"
+                )
             for episode in played:
                 shelf.put(episode.index, episode.length, partial(bytes, episode.data))
             _tell(report, shelf, 0)

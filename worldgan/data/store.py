@@ -26,7 +26,10 @@ from worldgan.files import atomic_write, sole_writer
 from worldgan.types import EnvSpec, Episode
 
 FORMAT = 1
-_NAME = re.compile(r"\d{8,}\.ep")
+_INDEX = re.compile(r"\d{8}|[1-9]\d{8,}", re.ASCII)
+"""As ``EpisodeStore.file`` writes it."""
+AHEAD = ".ahead"
+"""Suffix of episodes that wait for others to be played before them."""
 TEMPORARY = ".*.tmp.*"
 """What matches it is half written; episodes have other names."""
 
@@ -226,11 +229,12 @@ def described(path: Path) -> tuple[EnvSpec, int, str]:
         raise WorldganError(f"expected the description of a data set in {file}: {error!r}") from None
 
 
-def found(path: Path) -> list[int]:
+def found(path: Path, suffix: str = ".ep") -> list[int]:
     """Indices of the files that are named like episodes, ascending; anything else in the folder is ignored."""
     folder = path / "episodes"
     names = (entry.name for entry in os.scandir(folder)) if folder.is_dir() else ()
-    return sorted(int(name.removesuffix(".ep")) for name in names if _NAME.fullmatch(name))
+    stems = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+    return sorted(int(stem) for stem in stems if _INDEX.fullmatch(stem))
 
 
 def leftovers(path: Path) -> list[Path]:

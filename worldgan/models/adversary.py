@@ -105,15 +105,15 @@ class Adversary:
         """
         if updates < self.config.warmup:
             return {}
-        step = replace(step, target=step.completed(fake.detach()))  # else a hole would tell that a frame is real
+        real = step.completed(fake.detach())  # else a hole would tell that a frame is real
         frames, actions = history.frames, history.then(step.action)
-        given, pair = (twice(frames), twice(actions)), torch.cat([step.target, fake.detach()])
+        given, pair = (twice(frames), twice(actions)), torch.cat([real, fake.detach()])
         features, logits = self.discriminator.inspect(*given, pair)
         on_real, on_fake = logits.chunk(2)
         critic = step.mean(self.objective.discriminator(on_real, on_fake))
         critic = critic + self.irregularity(given, pair, logits, step.valid, generator)
-        critic = critic + self.obedience(history, step, on_real, generator)
-        critic = critic + sum(self.misread(history, step, step.target, features.chunk(2)[1], code).values())
+        critic = critic + self.obedience(history, step, real, on_real, generator)
+        critic = critic + sum(self.misread(history, step, real, features.chunk(2)[1], code).values())
         with frozen(self.discriminator):
             imitated, judged = self.discriminator.inspect(frames, actions, fake)
             misread = self.misread(history, step, fake, imitated, code)
@@ -165,9 +165,9 @@ class Adversary:
         return self.config.penalty * (penalties * weight).sum() / weighed(weight)
 
     def obedience(
-        self, history: History, step: Transition, on_real: Tensor, generator: torch.Generator
+        self, history: History, step: Transition, real: Tensor, on_real: Tensor, generator: torch.Generator
     ) -> Tensor | float:
-        """The weighted loss of real next frames shown as fakes after an action of another row.
+        """The weighted loss of ``real`` next frames [B, C, H, W] shown as fakes after an action of another row.
 
         An action-conditioned discriminator (GameGAN, Kim et al. 2020): a frame that ignores the action is unreal. Rows
         whose other action is the same, or is none, do not count.
@@ -177,7 +177,7 @@ class Adversary:
         others = torch.randperm(len(step.action), generator=generator)
         wrong = step.action[others]
         counts = step.valid & step.valid[others] & (wrong != step.action).any(1)
-        on_wrong = self.discriminator(history.frames, history.then(wrong), step.target)
+        on_wrong = self.discriminator(history.frames, history.then(wrong), real)
         return self.config.wrong_action * replace(step, valid=counts).mean(
             self.objective.discriminator(on_real, on_wrong)
         )

@@ -44,9 +44,12 @@ def from_patches(patches: Tensor, side: int) -> Tensor:
 
 
 def _wide(pixels: Tensor, side: int) -> torch.dtype | None:
-    """What a row of a patch is moved as; None where there is no such type, and in a trace, for runtimes without it."""
+    """What a row of a patch is moved as; None where there is no such type, and in a trace, for runtimes without it.
+
+    And for no pixels at all: their strides may be any, and memory is read as another type only where it lies in order.
+    """
     traced = torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented, and left out of __all__
-    return None if traced else WIDE.get(side * pixels.element_size())
+    return None if traced or not pixels.numel() else WIDE.get(side * pixels.element_size())
 
 
 def _plain(pixels: Tensor) -> bool:

@@ -26,6 +26,8 @@ from worldgan.version import VERSION
 FORMAT = 1
 LARGEST = 2**14
 """Of sizes in a model's config: far beyond use, so that a damaged one cannot ask for all time and memory."""
+UPDATES = {"warmup", "explore"}
+"""What in a model's config counts updates: no number of them is too large."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Run:
 
 def _promised(build: Callable[[], nn.Module], model: Mapping[str, Any]) -> dict[str, torch.Size]:
     """Names and shapes of the networks' tensors, before they take memory; none if there can be no such networks."""
-    if any(number > LARGEST for number in _integers(model)):
+    if any(number > LARGEST for number in _sizes(model)):
         return {}
     try:
         with torch.device("meta"):
@@ -167,11 +169,13 @@ def _promised(build: Callable[[], nn.Module], model: Mapping[str, Any]) -> dict[
         return {}
 
 
-def _integers(plain: Any) -> Iterator[int]:
-    """All in nested plain values."""
-    if isinstance(plain, Mapping | list | tuple):
-        for each in plain.values() if isinstance(plain, Mapping) else plain:
-            yield from _integers(each)
+def _sizes(plain: Any) -> Iterator[int]:
+    """All integers in nested plain values but those that count updates."""
+    if isinstance(plain, Mapping):
+        plain = [each for name, each in plain.items() if name not in UPDATES]
+    if isinstance(plain, list | tuple):
+        for each in plain:
+            yield from _sizes(each)
     elif isinstance(plain, int):
         yield plain
 

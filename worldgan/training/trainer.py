@@ -171,6 +171,7 @@ class Trainer:
                     self.train(report, logs)
             except KeyboardInterrupt:
                 self.save()
+                parallel.meet()  # or torchrun, as the first ends, stops the one that still writes
                 raise
             self.save()
             self.show(logs)
