@@ -7,6 +7,7 @@ died is run again.
 from __future__ import annotations
 
 import logging
+import os
 import multiprocessing
 import pickle
 import signal
@@ -253,6 +254,7 @@ class Ray:
 
     def __init__(self) -> None:
         """Raises WorldganError if Ray is missing."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no network unless asked
         with extra("cluster"):
             import ray
         self._ray: Any = ray  # half of it has types
