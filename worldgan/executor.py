@@ -7,8 +7,8 @@ died is run again.
 from __future__ import annotations
 
 import logging
-import os
 import multiprocessing
+import os
 import pickle
 import signal
 from collections import Counter
