@@ -3,7 +3,15 @@
 from worldgan.agents.actor_critic import Actor, ActorCritic
 from worldgan.agents.cem import CrossEntropy
 from worldgan.agents.ensemble import Ensemble
-from worldgan.agents.factory import PLANNERS, SEARCHES, PlannerConfig, planner, searches
+from worldgan.agents.factory import (
+    PLANNERS,
+    SEARCHES,
+    PlannerConfig,
+    check_planner,
+    planner,
+    planner_named,
+    searches,
+)
 from worldgan.agents.folder import AgentFolder, AgentInfo
 from worldgan.agents.futures import futures, real_return
 from worldgan.agents.icem import FrugalCrossEntropy
@@ -51,9 +59,11 @@ __all__ = [
     "Usual",
     "Value",
     "check_match",
+    "check_planner",
     "futures",
     "imagined_returns",
     "planner",
+    "planner_named",
     "random_plans",
     "real_return",
     "searches",

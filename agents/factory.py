@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from worldgan.actions import ActionSpec
@@ -16,8 +18,8 @@ from worldgan.agents.mppi import PathIntegral
 from worldgan.agents.planner import Planner
 from worldgan.agents.plans import Search
 from worldgan.agents.shooting import RandomShooting
-from worldgan.errors import WorldganError
-from worldgan.types import Agent, WorldModel
+from worldgan.errors import WorldganError, unknown
+from worldgan.types import Agent, EnvSpec, WorldModel
 
 
 @dataclass(frozen=True)
@@ -198,3 +200,16 @@ PLANNERS: dict[str, MakePlanner] = {
     "mcts": mcts,
 }
 """Name -> (model, config) -> the agent that plans in the imagination of the model."""
+
+
+def planner_named(name: str, others: Iterable[str] = ()) -> MakePlanner:
+    """The planner of that name. Raises WorldganError for an unknown one; others: what it might have been as well."""
+    if name not in PLANNERS:
+        raise unknown("planner", name[:80], [*others, *PLANNERS])
+    return PLANNERS[name]
+
+
+def check_planner(name: str, spec: EnvSpec, config: PlannerConfig) -> None:
+    """Raises WorldganError for an unknown planner, or one that cannot plan such actions, before there is a model."""
+    untrained: Any = SimpleNamespace(spec=spec, context=1)  # no planner looks at more of a model before it acts
+    planner_named(name)(untrained, config)

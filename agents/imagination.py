@@ -141,13 +141,15 @@ class Dreamer:
         self.scale = self.scale + self.config.average * (spread - self.scale) if self.scale else spread
 
     def descend(self, loss: Tensor) -> None:
-        """One step down, after which the slow critic follows. Raises WorldganError if it does not stay finite."""
+        """One step down, after which the slow critic follows. Raises WorldganError before a step that is not finite."""
         if not loss.isfinite():
             raise WorldganError("expected finite losses in imagination, got others: the model or the agent diverged")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for network in (self.networks.actor, self.networks.critic):
-            torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.clip)
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.clip)
+            if not norm.isfinite():
+                raise WorldganError("expected finite gradients in imagination, got others: learn at a lower rate")
         self.optimiser.step()
         for slow, fast in zip(self.slow.parameters(), self.networks.critic.parameters(), strict=True):
             slow.data.lerp_(fast.data, self.config.average)

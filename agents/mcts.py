@@ -86,6 +86,10 @@ class TreeSearch:
         self._memory.did(encoded)
         return self.model.spec.actions.decode(encoded.numpy())
 
+    def took(self, actions: NDArray[Any]) -> None:
+        """See ``Remembers``."""
+        self._memory.redid(torch.from_numpy(self.model.spec.actions.encode(actions)))
+
     @torch.no_grad()
     def search(self, state: Any, rows: int) -> list[Tree]:
         """Trees grown from each of the B ``rows`` of a state."""

@@ -19,7 +19,7 @@ class Memory:
     """The last K frames and the K - 1 encoded actions between them, for each of B rows.
 
     An episode begins as training windows do: its first frame repeated, with zero actions in between.
-    Call ``see`` with what is observed, then ``did`` with what is done about it.
+    Call ``see`` with what is observed, then ``did`` with what is done about it, and ``redid`` if it was not.
     """
 
     def __init__(self, spec: EnvSpec, context: int) -> None:
@@ -55,6 +55,10 @@ class Memory:
     def did(self, actions: Tensor) -> None:
         """Encoded actions [B, A] that follow what was seen last."""
         self._actions = torch.cat([self._actions, actions[:, None]], dim=1)[:, 1:]
+
+    def redid(self, actions: Tensor) -> None:
+        """Encoded actions [B, A] that were taken in place of those that ``did`` was told last."""
+        self._actions = torch.cat([self._actions[:, :-1], actions[:, None]], dim=1)[:, : self._context - 1]
 
     def _checked(self, observation: NDArray[np.uint8]) -> NDArray[np.bool_]:
         if observation.dtype != np.uint8 or observation.shape[1:] != self._spec.frame:

@@ -68,6 +68,10 @@ class Planner:
         self._memory.did(self.last_plan[:, 0])
         return self.model.spec.actions.decode(self.last_plan[:, 0].numpy())
 
+    def took(self, actions: NDArray[Any]) -> None:
+        """See ``Remembers``."""
+        self._memory.redid(torch.from_numpy(self.model.spec.actions.encode(actions)))
+
 
 def finite(returns: Tensor) -> Tensor:
     """The same. Raises WorldganError for NaN, which no planner can compare."""

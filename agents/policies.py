@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from worldgan.actions import ActionSpec
 from worldgan.seeding import numpy_rng
-from worldgan.types import Agent
+from worldgan.types import Agent, Remembers
 
 SPREAD = 0.3
 """Standard deviation of a habit in a box, whose range is [-1, 1]."""
@@ -29,10 +29,18 @@ class EpsilonGreedy:
         self._other.reset(rows)
 
     def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
-        """See ``Agent``. Both are asked at every step, so that they remember what was seen."""
+        """See ``Agent``. Both are asked at every step, so that they remember what was seen, and told what was done."""
         own, others = self._agent.act(observation), self._other.act(observation)
         coins = self._rng.random(len(own)) < self._epsilon
-        return np.where(coins.reshape(-1, *[1] * (own.ndim - 1)), others, own)
+        played = np.where(coins.reshape(-1, *[1] * (own.ndim - 1)), others, own)
+        self.took(played)
+        return played
+
+    def took(self, actions: NDArray[Any]) -> None:
+        """See ``Remembers``."""
+        for agent in (self._agent, self._other):
+            if isinstance(agent, Remembers):
+                agent.took(actions)
 
 
 @final

@@ -6,24 +6,32 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
+import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from worldgan.actions import action_spec
+from worldgan.agents.memory import Memory
+from worldgan.data.collect import MakeEnv
 from worldgan.envs import make
+from worldgan.envs.frames import frame_space
 from worldgan.errors import extra
+from worldgan.pixels import Frames
 from worldgan.simulator import SimulatedVectorEnv
+from worldgan.types import EnvSpec
 
 with extra("sb3"):
     from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from stable_baselines3.common.utils import set_random_seed
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecTransposeImage
 
 Indices = None | int | Iterable[int]
@@ -94,9 +102,42 @@ def simulated(model: Any, num_envs: int, **options: Any) -> VecEnv:
     return pictures(SimulatedVecEnv(SimulatedVectorEnv(model, num_envs, **options)))
 
 
-def real(id: str, num_envs: int = 1, options: Mapping[str, Any] | None = None) -> VecEnv:
-    """The real env as worldgan sees it; options: of ``worldgan.envs.make``. See ``pictures``."""
-    return pictures(DummyVecEnv([partial(make, id, **(options or {}))] * num_envs))
+def real(env: str | MakeEnv, num_envs: int = 1, options: Mapping[str, Any] | None = None, *, frames: int = 1) -> VecEnv:
+    """The real env as worldgan sees it. See ``pictures``.
+
+    env: its id, with the ``options`` of ``worldgan.envs.make``; or what makes it.
+    frames: F, how many of the last are seen; see ``LastFrames``.
+    """
+    made: MakeEnv = partial(make, env, **(options or {})) if isinstance(env, str) else env
+    return pictures(DummyVecEnv([lambda: LastFrames(made(), frames)] * num_envs))
+
+
+@final
+class LastFrames(gym.Wrapper[Frames, Any, Any, Any]):
+    """Shows the last F frames as one, uint8 [H, W, F * C], the newest last.
+
+    An episode begins with its first repeated, as in ``Memory``: so models, actors and model-free agents see as much.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any], count: int) -> None:
+        """count: F."""
+        super().__init__(env)
+        shape = env.observation_space.shape
+        assert shape is not None, "frames have a shape"
+        self.observation_space = frame_space((*shape[:2], count * shape[2]))
+        self._count, self._seen = count, deque[Frames](maxlen=count)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frames, dict[str, Any]]:
+        """As in gymnasium."""
+        frame, info = self.env.reset(seed=seed, options=options)
+        self._seen.extend([frame.copy()] * self._count)
+        return np.concatenate(self._seen, axis=-1), info
+
+    def step(self, action: Any) -> tuple[Frames, float, bool, bool, dict[str, Any]]:
+        """As in gymnasium."""
+        frame, reward, terminated, truncated, info = self.env.step(action)
+        self._seen.append(frame.copy())
+        return np.concatenate(self._seen, axis=-1), float(reward), terminated, truncated, info
 
 
 def pictures(envs: VecEnv) -> VecEnv:
@@ -141,25 +182,37 @@ class SmallFrames(BaseFeaturesExtractor):
         return features
 
 
-SMALL: dict[str, Any] = {"features_extractor_class": SmallFrames}
-"""The ``policy_kwargs`` of a "CnnPolicy" that takes frames of any size."""
+SMALL: dict[str, Any] = {"features_extractor_class": SmallFrames, "net_arch": list[int]()}
+"""The ``policy_kwargs`` of a "CnnPolicy" that takes frames of any size: ``SmallFrames``, and no layers after it.
+
+SB3 would put two of 64 units behind any features but its own.
+"""
 
 
 @final
 class Trained:
     """What SB3 has trained, as an ``Agent``."""
 
-    def __init__(self, algorithm: BaseAlgorithm, *, seed: int = 0, deterministic: bool = False) -> None:
-        """seed: of actions that are drawn, unless ``deterministic``."""
+    def __init__(
+        self, algorithm: BaseAlgorithm, *, seed: int = 0, deterministic: bool = False, frames: int = 1
+    ) -> None:
+        """seed: of actions that are drawn, unless ``deterministic``.    frames: F, as in ``real``."""
         self._algorithm, self._deterministic = algorithm, deterministic
-        torch.manual_seed(seed)  # SB3 draws from the global generator
+        shape = algorithm.observation_space.shape
+        assert shape is not None, "frames have a shape"
+        frame = (shape[1], shape[2], shape[0] // frames)
+        self._memory = Memory(EnvSpec("trained", frame, action_spec(algorithm.action_space)), frames)
+        set_random_seed(seed)  # SB3 draws from the global generators of torch and, for DQN's coins, of numpy,
+        algorithm.action_space.seed(seed)  # and DQN's random actions from the space
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
-        """Nothing is remembered."""
+        """See ``Agent``."""
+        self._memory.reset(rows)
 
     def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
         """See ``Agent``."""
-        actions, _ = self._algorithm.predict(np.moveaxis(observation, -1, 1), deterministic=self._deterministic)
+        seen, _, _ = self._memory.see(observation)
+        actions, _ = self._algorithm.predict(seen.flatten(1, 2).numpy(), deterministic=self._deterministic)
         return actions
 
 

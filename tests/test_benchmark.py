@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from worldgan import cli
 from worldgan.benchmark import bench
 from worldgan.benchmark.competitors import COMPETITORS, Random, recent
 from worldgan.benchmark.report import by_budget, numbers
-from worldgan.benchmark.runs import finished, perform, result_file
+from worldgan.benchmark.runs import _recipe, finished, perform, result_file
 from worldgan.benchmark.suite import Job, Learnt, Suite, jobs
 from worldgan.config import from_mapping, load, parse, presets
 from worldgan.data.collect import RandomPolicy
@@ -37,6 +38,8 @@ class Strange:
     def learn(self, job: Job) -> Learnt:
         if job.name == "doomed":
             os._exit(9)
+        if job.name == "endless":
+            raise WorldganError("x" * 200_000)
         if job.name == "raising":
             raise ValueError("two\nlines")
         return Learnt(RandomPolicy(job.spec().actions, seed=job.seed), 3, [(1, 0.5), (3, -0.5)])
@@ -46,7 +49,7 @@ class Strange:
 def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr("worldgan.benchmark.report.numbers", partial(numbers, resamples=20))
-    for name in ("doomed", "raising", "lucky"):
+    for name in ("doomed", "raising", "endless", "lucky"):
         monkeypatch.setitem(COMPETITORS, name, Strange)
 
 
@@ -86,11 +89,13 @@ def tiny_loop() -> dict[str, Any]:
 
 TINY: dict[str, dict[str, Any]] = {
     "random": {},
-    "ppo": {"envs": 2, "settings": {"n_steps": 8, "batch_size": 8}},
+    "ppo": {"envs": 2, "frames": 3, "settings": {"n_steps": 8, "batch_size": 8}},
     "dqn": {"envs": 1, "settings": {"learning_starts": 5, "buffer_size": 50}},
     "plan-gan": tiny_plan(),
     "learn-gan": {"loop": tiny_loop()},
 }
+FIRST = {"ppo": 12, "dqn": 6, "learn-gan": 6}
+"""Steps of all envs together when the first of them reaches ``max_steps``."""
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -106,20 +111,64 @@ def test_every_competitor_learns_and_plays(name: str, tmp_path: Path) -> None:
     assert steps
     assert steps == sorted(steps)
     assert steps[-1] <= 60 or name in {"ppo", "learn-gan"}  # those that play while they learn finish what they play
+    if name in FIRST:  # its first episode ended where those that are scored do: a ball takes longer to fall
+        assert steps[0] == FIRST[name]
+    assert result["seconds"] <= json.loads((job.folder / "spent.json").read_text())["seconds"]
     assert min(result[key] for key in ("seconds", "cpu_seconds", "acting_milliseconds")) >= 0
 
 
+def test_every_env_of_a_job_is_truncated_after_as_many_steps(tmp_path: Path) -> None:
+    [job] = made(tmp_path, max_steps=3)
+    env = job.make_env()
+    env.reset(seed=0)
+    assert [env.step(0)[2:4] for _ in range(3)] == [(False, False), (False, False), (False, True)]
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Is interrupted, or learns; goes on with what it had, or not."""
+
+    interrupted: bool = False
+    resumed: bool = False
+
+    def check(self, job: Job) -> None:
+        pass
+
+    def learn(self, job: Job) -> Learnt:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return Learnt(RandomPolicy(job.spec().actions, seed=job.seed), 3, [], resumed=self.resumed)
+
+
+def test_what_interrupted_attempts_took_counts_for_who_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMPETITORS, "slow", Slow)
+    clock = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(
+        "worldgan.benchmark.runs._clocks", lambda: dict.fromkeys(("seconds", "cpu_seconds"), next(clock))
+    )
+
+    def job(**settings: bool) -> Job:
+        [found] = made(tmp_path, competitors={"slow": settings})
+        return found
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            perform(job(interrupted=True))
+    assert [perform(job(resumed=resumed))["seconds"] for resumed in (False, True)] == [100, 400]
+
+
 def test_a_run_that_dies_takes_no_other_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = suite(competitors={"doomed": {}, "raising": {}, "random": {}})
+    plan = suite(competitors={"doomed": {}, "raising": {}, "endless": {}, "random": {}})
     with pytest.raises(
-        WorldganError, match=r"2 of 3 runs failed, the first: (doomed|raising) on .*Paddle-v0, 20 steps"
+        WorldganError, match=r"3 of 4 runs failed, the first: (doomed|raising|endless) on .*Paddle-v0, 20 steps"
     ):
         bench(plan, tmp_path, workers=2)
     said = capsys.readouterr().err
     assert said.count("doomed on worldgan/Paddle-v0, 20 steps, seed 0: its process died with exit code 9\n") == 1
     assert said.count("raising on worldgan/Paddle-v0, 20 steps, seed 0: ValueError: two lines\n") == 1
     report = json.loads((tmp_path / "report.json").read_text())
-    assert len(report["failed"]) == 2
+    assert len(report["failed"]) == 3
+    assert max(map(len, report["failed"])) < 3000
     assert report["budgets"][0]["scores"][PADDLE].keys() == {"random"}
     assert "died with exit code 9" in (tmp_path / "index.html").read_text()
 
@@ -151,6 +200,18 @@ def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:
     [other] = made(tmp_path, competitors={"random": {"repeat": 2}})
     with pytest.raises(WorldganError, match=r"expected settings {'repeat': 4} as in .*result.json, got {'repeat': 2}"):
         finished(other)
+    timed = {"plan-gan": {"training": {"minutes": 1}}}
+    counted = {"plan-gan": {"training": {"steps": 1}}}
+    told = pytest.raises(WorldganError, match=r"expected threads 1 as in .*, got 2: use as many workers")
+    for competitors, outcome in ((timed, told), (counted, nullcontext())):
+        one, two = (
+            jobs(suite(competitors=competitors), COMPETITORS, str(tmp_path), threads=threads)[0] for threads in (1, 2)
+        )
+        one.folder.mkdir(parents=True, exist_ok=True)
+        result_file(one).write_text(json.dumps(_recipe(one)))
+        assert finished(one) is not None
+        with outcome:
+            finished(two)
     result_file(job).write_text("{")
     with pytest.raises(WorldganError, match="is damaged"):
         finished(job)
@@ -202,6 +263,25 @@ def test_who_lacks_a_game_is_left_out_of_the_aggregates() -> None:
     assert said["scores"]["a"]["dqn"] == [3.0]
 
 
+def test_games_in_which_nobody_beats_random_play_are_left_out_of_the_aggregates() -> None:
+    lost = [result("c", name, seed, score) for name, score in (("random", 1.0), ("ppo", -99.0)) for seed in range(2)]
+    without, found = (numbers(by_budget(each, points=2)[0], resamples=5) for each in (RESULTS, [*RESULTS, *lost]))
+    assert (without["left_out"], found["left_out"]) == ([], ["c"])
+    for key in ("interquartile_mean", "improvement", "profile", "curves"):
+        assert found[key] == without[key]
+    assert found["scores"]["c"]["ppo"] == [-99, -99]
+    [alone] = by_budget(lost, points=2)
+    assert numbers(alone, resamples=5)["interquartile_mean"] == {}
+
+
+def test_fixed_scales_stay_as_they_are() -> None:
+    better = [result(env, "dqn", 0, 1000.0) for env in RAW]
+    for results in (RESULTS, [*RESULTS, *better]):
+        [found] = by_budget(results, points=2, scales={"a": [0, 10], "b": [-20, 0]})
+        assert numbers(found, resamples=5)["scales"] == {"a": [0, 10], "b": [-20, 0]}
+        assert [list(runs) for runs in found.scores("ppo")] == [[0.5, 0.7], [0, 1]]
+
+
 def test_recent_returns() -> None:
     episodes = [(step, float(step)) for step in range(1, 13)]
     assert recent(episodes)[0] == (1, 1)
@@ -219,6 +299,20 @@ WRONG = [
         {"competitors": {"plan-gan": {"training": {"steps": 3}, "search": {"horizn": 1}}}},
         "did you mean 'search.horizon'",
     ),
+    (
+        {"competitors": {"plan-gan": {"training": {"steps": 3}, "planner": "mppi"}}},
+        "expected Box actions for mppi",
+    ),
+    (
+        {"competitors": {"plan-gan": {"training": {"steps": 3, "seed": 1}}}},
+        "expected no competitors.plan-gan.training.seed, which the benchmark sets, got 1",
+    ),
+    ({"competitors": {"learn-gan": {"loop": {"budget": 3}}}}, "expected no competitors.learn-gan.loop.budget"),
+    ({"competitors": {"learn-gan": {"loop": {"dream": {"seed": 3}}}}}, "competitors.learn-gan.loop.dream.seed"),
+    ({"competitors": {"ppo": {"settings": {"seed": 3}}}}, "expected no competitors.ppo.settings.seed"),
+    ({"competitors": {"ppo": {"frames": 0}}}, "expected envs and frames >= 1, got 8, 0"),
+    ({"scales": {PADDLE: [1, 1]}}, "expected scales.worldgan/Paddle-v0 of two rising numbers, got [1, 1]"),
+    ({"scales": {"worldgan/Padle-v0": [0, 1]}}, "did you mean 'worldgan/Paddle-v0'"),
     ({"envs": {"worldgan/Padle-v0": None}}, "worldgan/Paddle-v0"),
     ({"seeds": 0}, "seeds"),
     ({"seed": 0}, "unknown config key 'seed': did you mean 'seeds'"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from worldgan.config import from_mapping, load, presets, to_mapping
+from worldgan.config import check_unchanged, from_mapping, load, presets, to_mapping
 from worldgan.errors import WorldganError
 from worldgan.training.trainer import Experiment
 
@@ -147,6 +147,19 @@ def test_an_override_does_not_reach_through_a_yaml_alias(tmp_path: Path) -> None
 
     found = load(Two, tmp_path / "a.yaml", ["model.deep.width=2"])
     assert (found.model, found.training) == ({"deep": {"width": 2}}, {"deep": {"width": 1}})
+
+
+def test_what_differs_is_named_by_its_path() -> None:
+    was = {"a": {"b": [1], "c": 2, "later": None}}
+    check_unchanged(was, {"a": {"c": 2, "b": [1]}}, Path("run"))
+    for now, message in (
+        ({"a": {"b": [1], "c": 3}}, "expected a.c 2, as run was begun with, to go on with it, got 3"),
+        ({"a": {"b": [1, 2], "c": 2}}, r"expected a.b \[1\], .* got \[1, 2\]"),
+        ({"a": {"b": [1]}}, "expected a.c 2, .* got None"),
+        ({"a": 1}, "expected a {.*}, .* got 1"),
+    ):
+        with pytest.raises(WorldganError, match=message):
+            check_unchanged(was, now, Path("run"))
 
 
 def test_every_preset_is_an_experiment() -> None:

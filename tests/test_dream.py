@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import torch
 from tiny import alter, dot_store, tiny
 
+from worldgan import cli
 from worldgan.agents import Actor, AgentFolder, DreamConfig, Dreamer
 from worldgan.dream import dream
 from worldgan.errors import WorldganError
@@ -95,6 +98,34 @@ def test_an_agent_is_not_overwritten_nor_changed_on_the_way(agent: Path, run: Pa
         dream(run, SMALL, agent)
     with pytest.raises(WorldganError, match=r"expected horizon 3, as .* was begun with, .* got 5"):
         dream(run, replace(SMALL, horizon=5), agent, resume=True)
+
+
+def test_an_agent_that_another_process_has_just_trained_is_left_alone(
+    agent: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(agent, tmp_path / "agent")
+
+    @contextmanager
+    def late(out: Path) -> Iterator[None]:
+        alter(out / "agent.json", {"step": 9.0}, "progress")
+        yield
+
+    monkeypatch.setattr("worldgan.dream.sole_writer", late)
+    with pytest.raises(WorldganError, match="was just trained by another process: add --resume"):
+        dream(run, replace(SMALL, steps=6), folder, resume=True)
+
+
+def test_options_win_over_settings_and_settings_over_files(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "dream.yaml"
+    file.write_text("{seed: 1, minutes: 3, batch: 4, horizon: 2, width: 4, units: 8}")
+    for number, (more, seed) in enumerate(
+        {(): 1, ("--set", "seed=2"): 2, ("--set", "seed=2", "--seed", "3"): 3}.items()
+    ):
+        out = tmp_path / str(number)
+        line = ["dream", str(run), "--out", str(out), "--config", str(file), "--steps", "1", *more]
+        assert cli.main(line) == 0
+        training = AgentFolder(out).info().training
+        assert (training.seed, training.steps, training.minutes) == (seed, 1, None)
 
 
 def test_a_model_or_data_of_another_env_are_refused(agent: Path, run: Path, tmp_path: Path) -> None:

@@ -140,6 +140,12 @@ def refused(message: str, out: Path, config: LearnConfig = SMALL, **options: Any
 def test_what_does_not_fit_is_refused(whole: Path, tmp_path: Path) -> None:
     refused("was begun before: add --resume", whole)
     refused("expected every 50, as .* got 60", whole, replace(SMALL, every=60), resume=True)
+    refused(
+        "expected dream.horizon 2, as .* got 3",
+        whole,
+        replace(SMALL, dream=replace(SMALL.dream, horizon=3)),
+        resume=True,
+    )
     refused(r"expected frame \[8, 8, 3\], as .* got \[16, 16, 3\]", whole, resume=True, size=16)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").touch()
@@ -148,6 +154,8 @@ def test_what_does_not_fit_is_refused(whole: Path, tmp_path: Path) -> None:
     broken.mkdir()
     (broken / "learn.json").write_text("{")
     refused("learn.json is damaged", broken, resume=True)
+    (broken / "learn.json").write_text((whole / "learn.json").read_text().replace('"format": 1', '"format": 9'))
+    refused("of another version of worldgan .expected format 1", broken, resume=True)
     refused("unknown family", tmp_path / "new", replace(SMALL, family="gna"))
     refused("at least 3 steps for windows of 2 [+] 2 frames, got 2: raise", tmp_path / "new", replace(SMALL, budget=2))
     assert not (tmp_path / "new").exists()

@@ -12,6 +12,7 @@ import gymnasium
 
 from worldgan import envs
 from worldgan.errors import WorldganError
+from worldgan.runtime import is_exported
 from worldgan.version import VERSION
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def load(run: str | Path, **options: Any) -> WorldModel[Any]:
     options: of ``worldgan.training.checkpoint.load``, or ``worldgan.runtime.tensors.load``.
     """
     # Imported only when needed: torch takes two seconds.
-    if Path(run).suffix == ".onnx":
+    if is_exported(run):
         from worldgan.runtime.tensors import load as load_file
 
         return load_file(run, **options)

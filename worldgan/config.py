@@ -63,6 +63,17 @@ def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ())
     return from_mapping(cls, mapping)
 
 
+def check_unchanged(was: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> None:
+    """Raises WorldganError, naming the dotted key, if plain values differ from those that ``where`` was begun with.
+
+    A key that is missing counts as None.
+    """
+    found = _difference(was, now, "")
+    if found is not None:
+        name, old, new = found
+        raise WorldganError(f"expected {name} {old!r}, as {where} was begun with, to go on with it, got {new!r}")
+
+
 def presets() -> list[str]:
     """Names of the shipped presets."""
     root = resources.files("worldgan.configs")
@@ -130,6 +141,14 @@ def _override(mapping: dict[str, Any], override: str) -> None:
         if not isinstance(mapping, dict):
             raise WorldganError(f"expected {parent!r} in {override!r} to name a section")
     mapping[key] = parse(text, repr(override))
+
+
+def _difference(was: Any, now: Any, name: str) -> tuple[str, Any, Any] | None:
+    """The first of what differs in two plain values called ``name``: its dotted name, and both its values."""
+    if not (isinstance(was, Mapping) and isinstance(now, Mapping)):
+        return None if was == now else (name, was, now)
+    inside = (_difference(was.get(key), now.get(key), f"{name}.{key}" if name else key) for key in {**was, **now})
+    return next((found for found in inside if found is not None), None)
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from worldgan.agents import AgentFolder, AgentInfo, DreamConfig, Dreamer, check_match
-from worldgan.config import to_mapping
+from worldgan.config import check_unchanged, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import WindowSampler, loader
 from worldgan.errors import WorldganError
@@ -56,6 +56,8 @@ def dream(
     )
     trainer = DreamTrainer(folder, info, Dreamer(model, info.networks(), config), sampler)
     with sole_writer(out):
+        if folder.exists() and folder.info().progress != info.progress:
+            raise WorldganError(f"{out} was just trained by another process: add --resume to go on with that agent")
         trainer.resume()
         trainer.fit(report or (lambda done, note="": None))
     return folder
@@ -129,10 +131,6 @@ def _begun(folder: AgentFolder, asked: AgentInfo) -> AgentInfo:
     info = folder.info()
     check_match(info.spec, asked.spec, what="an agent")
     begun = replace(info.training, steps=asked.training.steps, minutes=asked.training.minutes)
-    was, got = to_mapping(begun) | {"frames": info.frames}, to_mapping(asked.training) | {"frames": asked.frames}
-    for key in was:
-        if was[key] != got[key]:
-            raise WorldganError(
-                f"expected {key} {was[key]}, as {folder.path} was begun with, to go on with it, got {got[key]}"
-            )
+    was, now = to_mapping(begun) | {"frames": info.frames}, to_mapping(asked.training) | {"frames": asked.frames}
+    check_unchanged(was, now, folder.path)
     return replace(asked, progress=info.progress)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from worldgan.agents import Actor, AgentFolder, DreamConfig
-from worldgan.config import from_mapping, to_mapping
+from worldgan.config import check_unchanged, from_mapping, to_mapping
 from worldgan.data.collect import MakeEnv, collect
 from worldgan.data.store import EpisodeStore
+from worldgan.data.windows import needed_steps
 from worldgan.dream import dream
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write, sole_writer
@@ -131,13 +132,13 @@ def _round(make_env: MakeEnv, spec: EnvSpec, config: LearnConfig, out: Path, num
     store = _collect(make_env, spec, config, out, number, part(report, 0, 1, _target(config, number)))
     run = train(store.path, _experiment(config, number), out / "model", resume=True, report=part(report, 1, 2, 1))
     dreaming = replace(config.dream, steps=number * config.dreams)
-    dream(run.path, dreaming, out / "agent", data=store.path, resume=True, report=part(report, 2, 3, 1))
+    agent = dream(run.path, dreaming, out / "agent", data=store.path, resume=True, report=part(report, 2, 3, 1))
     returns = [total for steps, total, length in _episodes(store) if steps - length >= before]
     return Round(
         steps=store.steps,
         episodes=len(store.indices()),
-        updates=number * config.updates,
-        dreams=number * config.dreams,
+        updates=int(run.info().progress["step"]),
+        dreams=int(agent.info().progress["step"]),
         seconds=time.monotonic() - began,
         mean_return=float(np.mean(returns)) if returns else None,
     )
@@ -183,16 +184,17 @@ def _begun(out: Path, asked: Progress, *, resume: bool) -> Progress:
     if not resume:
         raise WorldganError(f"{out} was begun before: add --resume to go on with it, or choose another folder")
     try:
-        found = from_mapping(Progress, json.loads(file.read_text()))
-    except (OSError, ValueError, WorldganError) as error:
+        plain = json.loads(file.read_text())
+        if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+            raise WorldganError(f"expected format {FORMAT}")
+        found = from_mapping(Progress, plain)
+    except (OSError, ValueError, RecursionError, WorldganError) as error:
         raise WorldganError(
             f"{file} is damaged, or of another version of worldgan ({error}): learn in another folder"
         ) from None
     begun = replace(found.config, budget=asked.config.budget)
     for was, now in ((found.spec, asked.spec), (begun, asked.config)):
-        old, new = to_mapping(was), to_mapping(now)
-        for key in (key for key in old if old[key] != new[key]):
-            raise WorldganError(f"expected {key} {old[key]}, as {out} was begun with, to go on with it, got {new[key]}")
+        check_unchanged(to_mapping(was), to_mapping(now), out)
     return replace(found, config=asked.config)
 
 
@@ -209,7 +211,7 @@ def _experiment(config: LearnConfig, rounds: int) -> Experiment:
 def check_first_round(config: LearnConfig) -> None:
     """Raises WorldganError for an unknown family or key, or if the first round is shorter than a training window."""
     context, horizon = _experiment(config, 1).model_config().backbone.context, max(config.training.rollout)
-    needed, first = context + horizon - 1, _target(config, 1)
+    needed, first = needed_steps(context, horizon), _target(config, 1)
     if first < needed:
         raise WorldganError(
             f"expected a first round of at least {needed} steps for windows of {context} + {horizon} frames, "

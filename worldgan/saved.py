@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worldgan.runtime import is_exported
+
 if TYPE_CHECKING:
     from worldgan.runtime.tensors import ExportedRun
     from worldgan.training.checkpoint import Run
 
-FILE = ".onnx"
-
 
 def saved(path: Path) -> Run | ExportedRun:
     """What has ``info().family``, ``model`` and ``starts``; nothing is read before they are asked for."""
-    if path.suffix == FILE:
+    if is_exported(path):
         from worldgan.runtime.tensors import ExportedRun
 
         return ExportedRun(path)

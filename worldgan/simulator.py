@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from worldgan.arrays import ArrayModel
 from worldgan.errors import WorldganError
 from worldgan.pixels import Frames, to_rgb
+from worldgan.runtime import is_exported
 from worldgan.runtime.model import Exported, ExportedModel
 from worldgan.seeding import derive, numpy_rng
 from worldgan.types import WorldModel
@@ -202,7 +203,7 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
 
 def _saved(path: Path) -> Run | Exported:
     """What has ``model`` and ``starts``: a file of ``worldgan export``, which needs no torch, or a run."""
-    if path.suffix == ".onnx":
+    if is_exported(path):
         return Exported(path)
     from worldgan.training.checkpoint import Run
 

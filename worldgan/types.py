@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,3 +222,11 @@ class Agent(Protocol):
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Forget the rows (bool [B]) whose episode begins with the next observation."""
+
+
+@runtime_checkable
+class Remembers(Agent, Protocol):
+    """An agent that remembers what it did. Whoever plays anything else than it said tells it before it acts again."""
+
+    def took(self, actions: NDArray[Any]) -> None:
+        """Raw actions [B, *ActionSpec.shape] that were played in place of those that ``act`` returned last."""

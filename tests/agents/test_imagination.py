@@ -119,6 +119,41 @@ def test_a_model_that_imagines_nan_is_refused():
         learnt(Diverged(), begun, 1, SMALL)
 
 
+def test_infinite_gradients_are_refused_before_the_step():
+    model = TableModel()
+    begun = (pixels.to_uint8(model.picture(torch.arange(4) % 5))[:, None], torch.zeros(4, 0, 2))
+    dreamer, _ = learnt(model, begun, 1, SMALL)
+    before = dreamer.networks.actor.head.weight.detach().clone()
+    dreamer.networks.critic.head.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(WorldganError, match="expected finite gradients"):
+        dreamer.update(begun, 1)
+    assert torch.equal(dreamer.networks.actor.head.weight, before)
+
+
+def test_the_spread_of_returns_is_averaged_from_the_first_on():
+    networks = ActorCritic(dot_spec(), 1, width=4, units=8, seed=0)
+    dreamer, found = Dreamer(PerfectModel(), networks, replace(SMALL, average=0.5)), []
+    for spread in (4.0, 2.0, 8.0):
+        dreamer.widen(spread)
+        found.append(dreamer.scale)
+    assert found == [4.0, 3.0, 5.5]
+
+
+def test_advantages_on_a_scale_below_one_are_left_as_they_are():
+    model = TableModel()
+    begun = (pixels.to_uint8(model.picture(torch.arange(32) % 5))[:, None], torch.zeros(32, 0, 2))
+
+    def weights(scale):
+        networks = ActorCritic(model.spec, 1, width=8, units=32, seed=0)
+        dreamer = Dreamer(model, networks, replace(SMALL, average=1e-9))
+        dreamer.scale = scale
+        dreamer.update(begun, 0)
+        return torch.cat([value.detach().flatten() for value in networks.actor.parameters()])
+
+    assert torch.equal(weights(0.2), weights(0.9))
+    assert not torch.equal(weights(0.9), weights(4.0))
+
+
 def test_what_is_recalled_is_what_was_seen_last():
     model, window = PerfectModel(context=2), dot_window(4, context=2, horizon=1)
     recall = Recall(model, 4)

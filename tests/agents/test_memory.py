@@ -9,6 +9,7 @@ from agent_fakes import LotteryModel, Watched, fitting, picture
 from fakes import PerfectModel, dot_spec, draw
 
 from worldgan.agents import PLANNERS, Memory, PlannerConfig
+from worldgan.agents.policies import EpsilonGreedy, Habit
 from worldgan.errors import WorldganError
 
 
@@ -34,11 +35,22 @@ def test_history_is_aligned_and_rows_are_forgotten_one_by_one(name):
             assert torch.equal(actions[row], torch.stack(steps))
 
 
+@pytest.mark.parametrize("name", fitting("discrete"))
+def test_what_was_played_in_its_place_is_remembered(name):
+    model = Watched(PerfectModel(context=3))
+    planner = PLANNERS[name](model, PlannerConfig(horizon=2, candidates=4))
+    inner = EpsilonGreedy(planner, Habit(model.spec.actions, seed=1), epsilon=0.5)
+    player = EpsilonGreedy(inner, Habit(model.spec.actions, seed=2), epsilon=0.5, seed=3)
+    taken = [torch.from_numpy(model.spec.actions.encode(player.act(picture(model, (4, 1), (4, 2))))) for _ in range(8)]
+    for step in range(2, 8):
+        assert torch.equal(model.starts[step][1], torch.stack(taken[step - 2 : step], 1))
+
+
 def test_a_context_of_one_has_no_actions():
     model = Watched(LotteryModel())
     planner = PLANNERS["shooting"](model, PlannerConfig(horizon=1, candidates=2))
     for value in (1, 2):
-        planner.act(np.full((3, 2, 2, 1), value, np.uint8))
+        planner.took(planner.act(np.full((3, 2, 2, 1), value, np.uint8)))
         frames, actions = model.starts[-1]
         assert frames.unique().tolist() == [value]
         assert actions.shape == (3, 0, 2)

@@ -126,6 +126,59 @@ def test_the_real_env_is_observed_as_the_simulator_is():
     assert np.array_equal(worlds.reset(), first)
 
 
+class Watching:
+    """Stands for an algorithm, and notes what it is shown."""
+
+    def __init__(self, worlds):
+        self.observation_space, self.action_space = worlds.observation_space, worlds.action_space
+
+    def predict(self, observation, deterministic):
+        self.seen = observation
+        return np.zeros(len(observation), np.int64), None
+
+
+def test_the_same_frames_are_seen_while_learning_and_acting():
+    def make_env():
+        return gym.wrappers.TimeLimit(DotEnv(), 4)
+
+    stacked, single = real(make_env, 2, frames=3), real(make_env, 2)
+    for worlds in (stacked, single):
+        worlds.seed(0)
+    watching = Watching(stacked)
+    agent, shown, frames, dones = Trained(watching, frames=3), stacked.reset(), single.reset(), np.ones(2, np.bool_)
+    for _ in range(10):
+        if dones.any():
+            agent.reset(dones)
+        agent.act(np.moveaxis(frames, 1, -1))
+        assert np.array_equal(watching.seen, shown)
+        shown, _, dones, _ = stacked.step(np.array([UP, LEFT]))
+        frames, _, _, _ = single.step(np.array([UP, LEFT]))
+        assert np.array_equal(shown[:, 6:], frames)
+    assert shown.shape == (2, 9, 8, 8)
+
+
+def test_the_seed_decides_what_is_drawn():
+    world = simulated(PerfectModel(), 1, horizon=5, starts=dots([(4, 4)]))
+    learner = DQN("CnnPolicy", world, policy_kwargs=SMALL, buffer_size=10, seed=0)
+    learner.exploration_rate = 1.0
+
+    def acts(seed):
+        agent = Trained(learner, seed=seed)
+        return [int(agent.act(np.zeros((1, 8, 8, 3), np.uint8))[0]) for _ in range(20)]
+
+    assert acts(1) == acts(1) != acts(2)
+
+
+def test_small_is_all_there_is():
+    world = simulated(PerfectModel(), 2, horizon=5, starts=dots([(4, 4)]))
+    learners = [
+        PPO("CnnPolicy", world, policy_kwargs=SMALL, n_steps=4, batch_size=4),
+        DQN("CnnPolicy", world, policy_kwargs=SMALL, buffer_size=10),
+    ]
+    assert not list(learners[0].policy.mlp_extractor.parameters())
+    assert len(learners[1].q_net.q_net) == 1
+
+
 def test_channels_are_turned_first_even_where_there_are_as_many_as_pixels():
     spec = dot_spec(8, channels=8)
     starts = np.zeros((1, 2, 8, 8, 8), np.uint8)

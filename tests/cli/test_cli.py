@@ -20,6 +20,7 @@ from tiny import settings
 from worldgan import cli
 from worldgan.agents import PLANNERS
 from worldgan.data.store import EpisodeStore
+from worldgan.learn import LearnConfig, Progress, Round
 from worldgan.training.checkpoint import Run
 
 
@@ -99,6 +100,21 @@ def test_options_win_over_settings_and_settings_over_presets(monkeypatch: pytest
     changed = settings_seen(monkeypatch, "--config", "demo", "--set", "family=gan", "--family", "mse", "--steps", "3")
     assert (changed.family, changed.training.steps, changed.training.minutes) == ("mse", 3, None)
     assert changed.training.batch == preset.training.batch
+
+
+def test_a_seed_is_that_of_the_settings_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[LearnConfig] = []
+
+    def learn(make_env: Any, spec: Any, config: LearnConfig, out: Path, **options: Any) -> Progress:
+        seen.append(config)
+        return Progress(spec, config, (Round(9, 1, 1, 1, 0.0, None),))
+
+    monkeypatch.setattr("worldgan.learn.learn", learn)
+    line = ["learn", "--env", PADDLE, "--budget", "9", "--out", "o", "--set", "seed=2", "dream.seed=3", "budget=5"]
+    for more in ([], ["--seed", "4"]):
+        assert cli.main([*line, *more]) == 0
+    asked = [(config.budget, config.seed, config.training.seed, config.dream.seed) for config in seen]
+    assert asked == [(9, 2, 0, 3), (9, 4, 4, 4)]
 
 
 def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,21 @@ def test_an_agent_of_another_env(paddle: Path, paddle_data: Path, refused: Refus
         assert "expected an agent for worldgan/Paddle-v0, of (32, 32, 3) frames and discrete[3] actions" in line
     dream = ("dream", paddle, "--data", paddle_data, "--out", "agent", "--steps", 2)
     assert "expected an agent for worldgan/Paddle-v0" in refused(*dream, "--resume", "--set", "width=4", "units=8")
+
+
+def test_an_agent_of_a_game_that_looks_alike_or_that_sees_more(paddle: Path, refused: Refused) -> None:
+    model = Run(paddle).model()
+    for spec, frames, message in (
+        (
+            replace(model.spec, id="worldgan/Ball-v0"),
+            2,
+            "expected --env worldgan/Ball-v0, on which the agent was trained",
+        ),
+        (model.spec, model.context + 1, f"an agent that sees at most {model.context} frames"),
+    ):
+        info = AgentInfo(spec, frames, DreamConfig(steps=1, width=4, units=8), "run", "data")
+        AgentFolder("agent").write(info, info.networks(), {})
+        assert message in refused(*plan_line(paddle, PADDLE, "--planner", "cem", "--agent", "agent"))
 
 
 def test_playing_another_env_whose_frames_and_actions_fit(paddle: Path, refused: Refused) -> None:
@@ -230,6 +246,8 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "at least two runs that may disagree, got 1" in refused(*pessimistic, "--ensemble", paddle)
     assert "pessimism of at least 0, got -1" in refused(*plan_line(paddle, PADDLE, "--pessimism", "-1"))
     assert "expected --agent, the folder of an agent" in refused(*plan_line(paddle, PADDLE, "--planner", "actor"))
+    reckless = plan_line(paddle, PADDLE, "--planner", "actor", "--pessimism", "1")
+    assert "expected a planner with --pessimism or --ensemble, got actor" in refused(*reckless)
     assert "no agent.json" in refused(*plan_line(paddle, PADDLE, "--agent", paddle))
     dream = ("dream", paddle, "--out", "agent", "--data", paddle_data)
     assert "expected either steps or minutes" in refused(*dream)

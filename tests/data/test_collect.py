@@ -49,6 +49,22 @@ def test_episodes_are_what_the_env_did(tmp_path: Path) -> None:
             assert (episode.frames[t + 1, row, :, 0] == action).all()
 
 
+class Told(Echo):
+    """Notes what was played in place of what it said."""
+
+    def __init__(self) -> None:
+        self.played: list[int] = []
+
+    def took(self, actions: NDArray[Any]) -> None:
+        self.played += actions.tolist()
+
+
+def test_a_policy_is_told_what_was_played(tmp_path: Path) -> None:
+    policy = Told()
+    store = collect(CountingEnv, COUNTING, tmp_path, steps=60, num_envs=1, policy=policy, epsilon=0.5)
+    assert policy.played == [action for index in store.indices() for action in store.actions(index).tolist()]
+
+
 @pytest.mark.parametrize("policy", [None, Echo()])
 def test_the_bytes_do_not_depend_on_the_number_of_envs(tmp_path: Path, policy: Echo | None) -> None:
     made = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from agent_fakes import ACTIONS, DotEnv, grid
-from fakes import PerfectModel
+from fakes import PerfectModel, dot_spec
 from PIL import Image
 
 from worldgan.agents.policies import EpsilonGreedy, Habit
@@ -47,6 +47,12 @@ def test_a_model_that_takes_losses_for_gains_ranks_the_other_way():
     found = rank(Contrary(), DotEnv, chosen, **SIZES)
     assert found.correlation()[-1] == pytest.approx(-1)
     assert found.error()[-1] == pytest.approx(2)
+
+
+def test_a_model_of_another_env_is_refused():
+    model = PerfectModel(spec=dot_spec(9))
+    with pytest.raises(WorldganError, match="expected a model for"):
+        rank(model, DotEnv, policies(model, 3, seed=0), **SIZES)
 
 
 def test_the_same_seed_ranks_the_same():

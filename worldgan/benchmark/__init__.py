@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from worldgan.benchmark.competitors import COMPETITORS
@@ -15,13 +16,15 @@ from worldgan.progress import progress
 def bench(suite: Suite, out: Path, *, workers: int = 1, command: str = "worldgan bench") -> str:
     """Do the runs of a suite that ``out`` does not hold yet, and write up all of them; returns a table.
 
-    workers: runs at a time; 0 only writes up what there is.    command: what the page says made it.
+    workers: runs at a time, which share the cores; 0 only writes up what there is.
+    command: what the page says made it.
     Raises WorldganError for a suite that cannot be run, before anything is done; and at the end, after the write-up, if
     runs failed.
     """
     if workers < 0:
         raise WorldganError(f"expected workers of at least 0, got {workers}")
-    runs, failed = jobs(suite, COMPETITORS, str(out)), list[str]()
+    threads = max(1, (os.cpu_count() or 1) // workers) if workers else None
+    runs, failed = jobs(suite, COMPETITORS, str(out), threads=threads), list[str]()
     missing = [job for job in runs if finished(job) is None]
     if missing and workers:
         with progress("bench", len(missing), unit="runs") as report:
@@ -29,7 +32,7 @@ def bench(suite: Suite, out: Path, *, workers: int = 1, command: str = "worldgan
     results = [result for job in runs if (result := finished(job)) is not None]
     if not results:
         raise WorldganError(f"expected a finished run in {out}, got none: {failed[0] if failed else 'give it workers'}")
-    table = write_report(out, results, points=suite.points, command=command, failed=failed)
+    table = write_report(out, results, points=suite.points, scales=suite.scales, command=command, failed=failed)
     if failed:
         again = "the others are written up, and the same command tries again"
         raise WorldganError(f"{len(failed)} of {len(runs)} runs failed, the first: {failed[0]}; {again}")

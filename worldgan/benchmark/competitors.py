@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
 
-from worldgan.agents import PLANNERS, Actor, AgentFolder, PlannerConfig
+from worldgan.agents import Actor, AgentFolder, PlannerConfig, check_planner, planner_named
 from worldgan.benchmark.suite import Competitor, Job, Learnt
 from worldgan.config import from_mapping
 from worldgan.data.collect import RandomPolicy, collect
-from worldgan.errors import WorldganError, extra, unknown
+from worldgan.data.windows import needed_steps
+from worldgan.errors import WorldganError, extra
+from worldgan.evaluation.held_out import check_counts
 from worldgan.learn import LearnConfig, check_first_round, learn
 from worldgan.models import FAMILIES
+from worldgan.seeding import derive
 from worldgan.training.trainer import Experiment, train
+
+ALGORITHMS = {"ppo": "PPO", "dqn": "DQN"}
+"""Competitor -> its class in Stable-Baselines3."""
+PLANS = {f"plan-{family}": family for family in FAMILIES}
+LOOPS = {f"learn-{family}": family for family in FAMILIES}
+"""Competitor -> the family of its model."""
 
 RECENT = 10
 """Finished episodes whose mean return is a point of a model-free agent's learning curve."""
@@ -42,11 +52,14 @@ class Random:
 class ModelFree:
     """Stable-Baselines3's algorithm of the competitor's name, on real steps alone.
 
-    envs: played at once.    settings: of the algorithm, in SB3's own words.    source: where they are from.
+    envs: played at once.    frames: how many of the last it sees; models and actors see as many as their context.
+    settings: of the algorithm, in SB3's own words; without policy_kwargs, the network is ``worldgan.agents.sb3.SMALL``.
+    source: where they are from.
     deterministic: plays its likeliest action when it is scored, and otherwise as it did while it learnt.
     """
 
     envs: int = 8
+    frames: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
     source: str = "Stable-Baselines3's defaults"
     deterministic: bool = False
@@ -55,6 +68,8 @@ class ModelFree:
         """See ``Competitor``."""
         with extra("sb3"):
             importlib.import_module("stable_baselines3")
+        check_counts(envs=self.envs, frames=self.frames)
+        _refuse(f"competitors.{job.name}.settings", self.settings, "policy", "env", "seed")
 
     def learn(self, job: Job) -> Learnt:
         """See ``Competitor``."""
@@ -62,12 +77,13 @@ class ModelFree:
 
         from worldgan.agents.sb3 import SMALL, Returns, Trained, real
 
-        make, returns = getattr(stable_baselines3, job.name.upper()), Returns()
-        envs = real(job.env, self.envs, job.options)
-        algorithm = make("CnnPolicy", envs, policy_kwargs=SMALL, seed=job.seed, **self.settings)
+        make, returns = getattr(stable_baselines3, ALGORITHMS[job.name]), Returns()
+        envs, settings = real(job.make_env, self.envs, frames=self.frames), {"policy_kwargs": SMALL, **self.settings}
+        # SB3 seeds env i with seed + i: those of neighbouring runs must not meet
+        algorithm = make("CnnPolicy", envs, seed=derive(job.seed, "sb3") % 2**31, **settings)
         algorithm.learn(job.budget, callback=returns)
         envs.close()
-        agent = Trained(algorithm, seed=job.seed, deterministic=self.deterministic)
+        agent = Trained(algorithm, seed=job.seed, deterministic=self.deterministic, frames=self.frames)
         return Learnt(agent, int(algorithm.num_timesteps), recent(returns.found))
 
 
@@ -77,6 +93,7 @@ class Plan:
     """Spends its real steps on random play, trains the family of its name on them, and plans in it.
 
     model, training: as in a preset of ``worldgan train``.    planner: its name.    search: fields of PlannerConfig.
+    Neither has a seed.
     """
 
     model: dict[str, Any] = field(default_factory=dict)
@@ -86,9 +103,8 @@ class Plan:
 
     def experiment(self, job: Job) -> Experiment:
         """What is trained. Raises WorldganError for what cannot be."""
-        family = job.name.removeprefix("plan-")
         training = {**self.training, "seed": job.seed}
-        return from_mapping(Experiment, {"family": family, "model": self.model, "training": training})
+        return from_mapping(Experiment, {"family": PLANS[job.name], "model": self.model, "training": training})
 
     def config(self, job: Job) -> PlannerConfig:
         """How it plans."""
@@ -96,18 +112,18 @@ class Plan:
 
     def check(self, job: Job) -> None:
         """See ``Competitor``."""
+        _refuse(f"competitors.{job.name}.training", self.training, "seed")
+        _refuse(f"competitors.{job.name}.search", self.search, "seed")
         experiment = self.experiment(job)
-        training, window = experiment.training, experiment.model_config().backbone.context
-        window += max(training.rollout)
-        if job.budget < window:
+        training, context = experiment.training, experiment.model_config().backbone.context
+        needed = needed_steps(context, max(training.rollout))
+        if job.budget < needed:
             raise WorldganError(
-                f"expected a budget of one window or more, {window} steps for {job.name}, got {job.budget}"
+                f"expected a budget of one window or more, {needed} steps for {job.name}, got {job.budget}"
             )
         if (training.steps is None) == (training.minutes is None):
             raise WorldganError(f"expected either training.steps or training.minutes for {job.name}, got both or none")
-        if self.planner not in PLANNERS:
-            raise unknown("planner", self.planner, PLANNERS)
-        self.config(job)
+        check_planner(self.planner, job.spec(), self.config(job))
 
     def learn(self, job: Job) -> Learnt:
         """See ``Competitor``. Goes on where it was interrupted."""
@@ -116,7 +132,7 @@ class Plan:
             job.make_env, job.spec(), data, steps=job.budget, max_episode_steps=job.max_steps, seed=job.seed
         )
         model = train(data, self.experiment(job), run, resume=True).model()
-        return Learnt(PLANNERS[self.planner](model, self.config(job)), store.steps, [])
+        return Learnt(planner_named(self.planner)(model, self.config(job)), store.steps, [], resumed=True)
 
 
 @final
@@ -131,12 +147,16 @@ class Learn:
 
     def config(self, job: Job) -> LearnConfig:
         """How it learns. Raises WorldganError for an unknown field."""
-        seeded = {name: {**self.loop.get(name, {}), "seed": job.seed} for name in ("training", "dream")}
-        own = {"budget": job.budget, "family": job.name.removeprefix("learn-"), "seed": job.seed}
+        seeded = {name: {**(self.loop.get(name) or {}), "seed": job.seed} for name in ("training", "dream")}
+        own = {"budget": job.budget, "family": LOOPS[job.name], "seed": job.seed}
         return from_mapping(LearnConfig, {**self.loop, **seeded, **own}, where="loop.")
 
     def check(self, job: Job) -> None:
         """See ``Competitor``."""
+        where = f"competitors.{job.name}.loop"
+        _refuse(where, self.loop, "budget", "family", "seed")
+        for name in ("training", "dream"):
+            _refuse(f"{where}.{name}", self.loop.get(name) or {}, "seed")
         check_first_round(self.config(job))
 
     def learn(self, job: Job) -> Learnt:
@@ -144,8 +164,9 @@ class Learn:
         out = job.folder / "learnt"
         learn(job.make_env, job.spec(), self.config(job), out, resume=True)
         episodes = [json.loads(line) for line in (out / "returns.jsonl").read_text().splitlines()]
-        agent = Actor(AgentFolder(out / "agent").networks(), seed=job.seed)
-        return Learnt(agent, episodes[-1]["steps"], recent([(each["steps"], each["return"]) for each in episodes]))
+        agent = Actor(AgentFolder(out / "agent").networks(), seed=derive(job.seed, "benchmark"))
+        curve = recent([(each["steps"], each["return"]) for each in episodes])
+        return Learnt(agent, episodes[-1]["steps"], curve, resumed=True)
 
 
 def recent(episodes: list[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -155,11 +176,17 @@ def recent(episodes: list[tuple[int, float]]) -> list[tuple[int, float]]:
     return [(step, mean) for (step, _), mean in zip(episodes, means, strict=True)]
 
 
+def _refuse(where: str, settings: Mapping[str, Any], *names: str) -> None:
+    """Raises WorldganError for a setting that the benchmark makes itself.    where: dotted path of ``settings``."""
+    for name in names:
+        if name in settings:
+            raise WorldganError(f"expected no {where}.{name}, which the benchmark sets, got {settings[name]!r}")
+
+
 COMPETITORS: dict[str, type[Competitor]] = {
     "random": Random,
-    "ppo": ModelFree,
-    "dqn": ModelFree,
-    **{f"plan-{family}": Plan for family in FAMILIES},
-    **{f"learn-{family}": Learn for family in FAMILIES},
+    **dict.fromkeys(ALGORITHMS, ModelFree),
+    **dict.fromkeys(PLANS, Plan),
+    **dict.fromkeys(LOOPS, Learn),
 }
 """Name -> the class whose fields are its settings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ SCORES = [
     "Mean return of the episodes played after learning, mean over seeds, with the least and the most of them.",
 ]
 AGGREGATE = [
-    "Scores normalised per game, such that random play is 0 and the best mean score of this benchmark is 1. "
+    "Scores normalised per game, such that random play is 0 and the best mean score of this benchmark is 1, unless the "
+    "benchmark states fixed scores for both: only those stay where they are when another competitor comes. "
     "Interquartile mean over all runs of all games with its 95% interval from a bootstrap stratified by game, and "
     "beside it the chance that a run beats one of each other competitor on the same game (Agarwal et al. 2021). "
     "Intervals are of other seeds, not of other games, and too narrow for very few runs.",
@@ -44,17 +45,22 @@ PROFILE = [
     "while learning, mean of the last finished episodes; a model's planner appears once its real steps are spent.",
 ]
 COST = [
-    "Of a run, means. CPU seconds count all cores. Acting: milliseconds an env step, after learning.",
+    "Of a run, means; where one goes on after an interruption, with what came before. CPU seconds count all cores. "
+    "Acting: milliseconds an action, after learning.",
 ]
 
 
 @dataclass(frozen=True)
 class Found:
-    """Results at one budget, by competitor and env; those that lack an env are left out of the aggregates."""
+    """Results at one budget, by competitor and env.    scales: env -> what becomes 0 and 1, if that is fixed.
+
+    Left out of the aggregates are competitors that lack an env, and envs in which nobody beats random play.
+    """
 
     budget: int
     results: Mapping[str, Mapping[str, Sequence[PLAIN]]]
     points: int
+    scales: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def envs(self) -> list[str]:
@@ -66,13 +72,34 @@ class Found:
         """Competitors that have a run in every env."""
         return [name for name, played in self.results.items() if len(played) == len(self.envs)]
 
+    @property
+    def judged(self) -> list[str]:
+        """Envs that count in the aggregates."""
+        return [env for env, (zero, one) in zip(self.envs, map(self.scale, self.envs), strict=True) if zero < one]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Those that do not, though competitors have played all."""
+        return [env for env in self.envs if env not in self.judged] if self.complete else []
+
+    def scale(self, env: str) -> tuple[float, float]:
+        """What becomes 0 and 1, both 0 if nobody has played all envs.
+
+        Without a fixed one: random play, or else the worst mean, and the best mean.
+        """
+        if env in self.scales:
+            zero, one = self.scales[env]
+            return zero, one
+        means = {name: float(np.mean(self._column(name, env))) for name in self.complete}
+        return means.get(REFERENCE, min(means.values(), default=0.0)), max(means.values(), default=0.0)
+
     def scores(self, name: str) -> list[Numbers]:
-        """Of one competitor's runs, by env, normalised."""
-        return normalised([self._column(name, env) for env in self.envs], *self._scale())
+        """Of one competitor's runs, by judged env, normalised."""
+        return normalised([self._column(name, env) for env in self.judged], *self._scales())
 
     def curves(self, name: str) -> list[Numbers]:
-        """Of one competitor's runs, [R, P] by env, normalised; NaN where nothing is known yet."""
-        return normalised([self.curve(name, env) for env in self.envs], *self._scale())
+        """Of one competitor's runs, [R, P] by judged env, normalised; NaN where nothing is known yet."""
+        return normalised([self.curve(name, env) for env in self.judged], *self._scales())
 
     def curve(self, name: str, env: str) -> Numbers:
         """Of one competitor's runs in one env, [R, P]."""
@@ -86,27 +113,24 @@ class Found:
     def _column(self, name: str, env: str) -> list[float]:
         return [run["score"] for run in self.results[name][env]]
 
-    def _scale(self) -> tuple[list[float], list[float]]:
-        """What becomes 0 and 1 in each env: random play, or else the worst mean, and the best mean."""
-        zero, one = [], []
-        for env in self.envs:
-            means = {name: float(np.mean(self._column(name, env))) for name in self.complete}
-            one.append(max(means.values()))
-            zero.append(means.get(REFERENCE, min(means.values())))
-        return zero, one
+    def _scales(self) -> tuple[list[float], list[float]]:
+        zero, one = zip(*map(self.scale, self.judged), strict=True)
+        return list(zero), list(one)
 
 
-def by_budget(results: Sequence[PLAIN], points: int) -> list[Found]:
-    """Results in order, by budget."""
+def by_budget(
+    results: Sequence[PLAIN], points: int, scales: Mapping[str, Sequence[float]] | None = None
+) -> list[Found]:
+    """Results in order, by budget.    points, scales: see ``Suite``."""
     found: dict[int, dict[str, dict[str, list[PLAIN]]]] = {}
     for each in results:
         found.setdefault(each["budget"], {}).setdefault(each["competitor"], {}).setdefault(each["env"], []).append(each)
-    return [Found(budget, played, points) for budget, played in found.items()]
+    return [Found(budget, played, points, scales or {}) for budget, played in found.items()]
 
 
 def numbers(found: Found, *, resamples: int = RESAMPLES) -> PLAIN:
     """All that is reported at one budget, ready for JSON."""
-    scores = {name: found.scores(name) for name in found.complete}
+    scores = {name: found.scores(name) for name in found.complete} if found.judged else {}
 
     def interval(statistic: Any, *groups: Any) -> PLAIN:
         return bootstrap(statistic, *groups, resamples=resamples).plain()
@@ -116,6 +140,8 @@ def numbers(found: Found, *, resamples: int = RESAMPLES) -> PLAIN:
 
     return {
         "budget": found.budget,
+        "scales": {env: list(found.scale(env)) for env in found.envs},
+        "left_out": found.left_out,
         "scores": {
             env: {
                 name: [run["score"] for run in played[env]] for name, played in found.results.items() if env in played
@@ -138,9 +164,20 @@ def numbers(found: Found, *, resamples: int = RESAMPLES) -> PLAIN:
     }
 
 
-def write_report(out: Path, results: Sequence[PLAIN], *, points: int, command: str, failed: Sequence[str] = ()) -> str:
-    """Write ``report.json``, ``index.html`` and ``curves.png`` of all results; returns a table for the terminal."""
-    budgets = by_budget(results, points)
+def write_report(
+    out: Path,
+    results: Sequence[PLAIN],
+    *,
+    points: int,
+    command: str,
+    scales: Mapping[str, Sequence[float]] | None = None,
+    failed: Sequence[str] = (),
+) -> str:
+    """Write ``report.json``, ``index.html`` and ``curves.png`` of all results; returns a table for the terminal.
+
+    points, scales: see ``Suite``.    failed: lines about runs that have no result.
+    """
+    budgets = by_budget(results, points, scales)
     measured = [numbers(found) for found in budgets]
     text = json.dumps({"budgets": measured, "failed": list(failed)}, indent=1, allow_nan=False)
     atomic_write(out / "report.json", text.encode())
@@ -167,10 +204,16 @@ def _sections(found: Found, measured: PLAIN, drawn: Sequence[tuple[str, Image]])
     charts = [Picture(png(image), title, wide=False) for title, image in drawn]
     return [
         Section(f"Games, {steps}", SCORES, [_score_table(found)]),
-        Section(f"All games, {steps}", AGGREGATE, [_aggregate_table(measured)]),
+        Section(f"All games, {steps}", [*AGGREGATE, *_omitted(measured)], [_aggregate_table(measured)]),
         Section(f"Profiles and curves, {steps}", PROFILE, charts=charts),
         Section(f"What it took, {steps}", COST, [_cost_table(measured)]),
     ]
+
+
+def _omitted(measured: PLAIN) -> list[str]:
+    """What the aggregates do not hold, in a sentence if there is any."""
+    left = measured["left_out"]
+    return [f"Without {', '.join(left)}, where the best mean score is not above what counts as 0."] if left else []
 
 
 def _score_table(found: Found) -> Table:
@@ -202,7 +245,7 @@ def _cost_table(measured: PLAIN) -> Table:
 def _panels(found: Found, measured: PLAIN) -> list[Panel]:
     """Profile and aggregated curves; then a panel per game, of raw means."""
     colours = palette(found.results, REFERENCE)
-    steps, names = measured["curves"]["steps"], found.complete
+    steps, names = measured["curves"]["steps"], list(measured["interquartile_mean"])
     profiles = [Line(name, THRESHOLDS.tolist(), measured["profile"][name]["value"], colours[name]) for name in names]
     curves = [Line(name, steps, measured["curves"][name], colours[name]) for name in names]
     together = [
@@ -244,7 +287,8 @@ def _interval(each: PLAIN) -> str:
 def _text(measured: PLAIN) -> str:
     """For a terminal."""
     width = max(map(len, measured["cost"]))
-    lines = [f"{measured['budget']:,} real steps: normalised interquartile mean (95% interval), then mean returns"]
+    head = f"{measured['budget']:,} real steps: normalised interquartile mean (95% interval), then mean returns"
+    lines = [". ".join([head, *_omitted(measured)])]
     for name in measured["cost"]:
         total = measured["interquartile_mean"].get(name)
         raw = [f"{env} {_spread(scores[name])}" for env, scores in measured["scores"].items() if name in scores]

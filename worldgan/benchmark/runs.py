@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,7 +11,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from worldgan.benchmark.suite import Job
 from worldgan.config import to_mapping
@@ -22,11 +25,14 @@ from worldgan.files import atomic_write, sole_writer
 from worldgan.machine import keep_memory
 from worldgan.progress import Report, say
 from worldgan.seeding import derive
+from worldgan.types import Agent
 from worldgan.version import VERSION
 
-FORMAT = 1
+FORMAT = 2
 POINTS = 200
 """Of a learning curve, at most, in a run's file."""
+LONGEST = 2000
+"""Characters of what went wrong in a run: more than a pipe holds would never be said."""
 
 Result = dict[str, Any]
 
@@ -53,18 +59,24 @@ def finished(job: Job) -> Result | None:
         raise WorldganError(f"{file} is damaged ({error}): delete it, and the run is done again") from None
     for key, value in _recipe(job).items():
         if found.get(key) != value:
-            raise WorldganError(f"expected {key} {found.get(key)} as in {file}, got {value}: use another folder")
+            way = "as many workers, or another folder" if key == "threads" else "another folder"
+            raise WorldganError(f"expected {key} {found.get(key)} as in {file}, got {value}: use {way}")
     return found
 
 
 def perform(job: Job) -> Result:
     """Learn and play, in this process -> the result."""
-    began, busy = time.monotonic(), time.process_time()
-    learnt = job.competitor.learn(job)
-    learning, cpu, shown = time.monotonic() - began, time.process_time() - busy, time.monotonic()
+    earlier, began = _spent(job), _clocks()
+    try:
+        learnt = job.competitor.learn(job)
+    finally:
+        took = {name: now - began[name] for name, now in _clocks().items()}
+        total = {name: earlier[name] + took[name] for name in took}
+        atomic_write(_spent_file(job), json.dumps(total).encode())
+    agent = _Timed(learnt.agent)
     played = play(
         job.make_env,
-        learnt.agent,
+        agent,
         episodes=job.episodes,
         seed=derive(job.seed, "benchmark"),
         max_steps=job.max_steps,
@@ -73,16 +85,59 @@ def perform(job: Job) -> Result:
     returns = [each.total for each in played]
     score = sum(returns) / len(returns)
     curve = learnt.curve or [(min(learnt.steps, job.budget), score)]  # its last episode may have gone over the budget
-    return _recipe(job) | {
+    return {
+        "threads": torch.get_num_threads(),
+        **_recipe(job),
         "steps": learnt.steps,
         "curve": [list(point) for point in _thinned(curve)],
         "score": score,
         "returns": returns,
-        "seconds": learning,
-        "cpu_seconds": cpu,
-        "acting_milliseconds": 1000 * (time.monotonic() - shown) / sum(each.length for each in played),
+        **(total if learnt.resumed else took),
+        "acting_milliseconds": 1000 * agent.seconds / agent.actions,
         "version": VERSION,
     }
+
+
+@final
+class _Timed:
+    """Another ``Agent``.    seconds: that it took to act.    actions: that it gave, one for each env and step."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent, self.seconds, self.actions = agent, 0.0, 0
+
+    def reset(self, rows: NDArray[np.bool_]) -> None:
+        """See ``Agent``."""
+        self._agent.reset(rows)
+
+    def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
+        """See ``Agent``."""
+        began = time.monotonic()
+        actions = self._agent.act(observation)
+        self.seconds += time.monotonic() - began
+        self.actions += len(actions)
+        return actions
+
+
+def _clocks() -> dict[str, float]:
+    """Of the wall, and of all cores at work for this process."""
+    return {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+
+
+def _spent_file(job: Job) -> Path:
+    """What attempts at a run have taken, but for those that were killed."""
+    return job.folder / "spent.json"
+
+
+def _spent(job: Job) -> dict[str, float]:
+    """By earlier attempts, as ``_clocks`` count. Raises WorldganError if the file is damaged."""
+    file = _spent_file(job)
+    try:
+        found = json.loads(file.read_text())
+        return {name: float(found[name]) for name in _clocks()}
+    except FileNotFoundError:
+        return dict.fromkeys(_clocks(), 0.0)
+    except (ValueError, TypeError, KeyError) as error:
+        raise WorldganError(f"{file} is damaged ({error}): delete it, and that time is not counted") from None
 
 
 def run_all(jobs: Sequence[Job], *, workers: int, report: Report) -> list[str]:
@@ -91,11 +146,10 @@ def run_all(jobs: Sequence[Job], *, workers: int, report: Report) -> list[str]:
     report: gets the number of runs that are over.
     """
     waiting, running, failed = deque(jobs), dict[int, _Running](), list[str]()
-    threads = max(1, (os.cpu_count() or 1) // workers)
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                started = _start(waiting.popleft(), threads)
+                started = _start(waiting.popleft())
                 running[started.process.sentinel] = started
             for sentinel in wait(list(running)):
                 assert isinstance(sentinel, int)
@@ -119,42 +173,44 @@ def _thinned(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
 
 
 def _recipe(job: Job) -> Result:
-    """What makes a run the same as another."""
+    """What makes a run the same as another. Threads matter where learning ends by the clock."""
+    settings = to_mapping(job.competitor)
+    timed = settings.get("training", {}).get("minutes") is not None
     return {
         "format": FORMAT,
         "env": job.env,
         "options": job.options,
         "competitor": job.name,
-        "settings": to_mapping(job.competitor),
+        "settings": settings,
         "seed": job.seed,
         "budget": job.budget,
         "episodes": job.episodes,
         "max_steps": job.max_steps,
+        **({"threads": job.threads} if timed and job.threads is not None else {}),
     }
 
 
-def _start(job: Job, threads: int) -> _Running:
+def _start(job: Job) -> _Running:
     context = get_context("spawn")  # a fork would inherit torch's threads, without the threads
     hears, says = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, threads, says))
+    process = context.Process(target=_work, args=(job, says))
     process.start()
     says.close()  # the child alone holds it, so that its death is heard
     return _Running(job, process, hears)
 
 
-def _work(job: Job, threads: int, says: Connection) -> None:
+def _work(job: Job, says: Connection) -> None:
     """In a process of its own: write the result, or say in a line why there is none."""
-    import torch
-
     keep_memory()
-    torch.set_num_threads(threads)
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
     try:
         with sole_writer(job.folder):
             atomic_write(result_file(job), json.dumps(perform(job), indent=1, allow_nan=False).encode())
     except WorldganError as error:
-        says.send(str(error))
+        says.send(str(error)[:LONGEST])
     except Exception as error:  # whatever a competitor or an env raises costs its own run alone
-        says.send(f"{type(error).__name__}: {error}")
+        says.send(f"{type(error).__name__}: {error}"[:LONGEST])
     except KeyboardInterrupt:
         says.send("interrupted")
 

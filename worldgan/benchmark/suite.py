@@ -8,6 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import gymnasium
+from gymnasium.wrappers import TimeLimit
+
 from worldgan import envs
 from worldgan.config import from_mapping
 from worldgan.errors import WorldganError, unknown
@@ -19,11 +22,13 @@ class Learnt(NamedTuple):
     """agent: plays as well as it learnt to.    steps: real ones that it took.
 
     curve: (real steps, return) while it learnt, rising steps; empty if it did not play by then what it learnt.
+    resumed: whether it would go on from what an interrupted attempt had learnt, and not begin anew.
     """
 
     agent: Agent
     steps: int
     curve: list[tuple[int, float]]
+    resumed: bool = False
 
 
 class Competitor(Protocol):
@@ -38,7 +43,10 @@ class Competitor(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """One run.    name: of the competitor.    options: of the env.    root: folder of the benchmark."""
+    """One run.    name: of the competitor.    options: of the env.    root: folder of the benchmark.
+
+    threads: of torch; None leaves them as they are.
+    """
 
     env: str
     options: dict[str, Any]
@@ -49,10 +57,11 @@ class Job:
     episodes: int
     max_steps: int
     root: str
+    threads: int | None = None
 
-    def make_env(self) -> Any:
-        """A new env."""
-        return envs.make(self.env, **self.options)
+    def make_env(self) -> gymnasium.Env[Any, Any]:
+        """A new env, as all that learn and are scored play it: longer episodes than ``max_steps`` are truncated."""
+        return TimeLimit(envs.make(self.env, **self.options), self.max_steps)
 
     def spec(self) -> EnvSpec:
         """Of that env. Raises WorldganError if there is none."""
@@ -76,7 +85,8 @@ class Suite:
 
     envs: id -> options of the env.    competitors: name -> its settings.    seeds: runs of each, seeds 0, 1, ...
     budgets: real steps to learn from.    episodes: played after learning, whose mean return is the final score.
-    max_steps: longer ones are truncated.    points: of learning curves.
+    max_steps: longer ones are truncated, while learning too.    points: of learning curves.
+    scales: id -> the two fixed returns that become 0 and 1 in aggregates, instead of random play and the best of all.
     """
 
     envs: dict[str, Any] = field(default_factory=dict)
@@ -86,19 +96,24 @@ class Suite:
     episodes: int = 30
     max_steps: int = 1000
     points: int = 10
+    scales: dict[str, Any] = field(default_factory=dict)
 
 
-def jobs(suite: Suite, known: Mapping[str, type[Any]], root: str) -> list[Job]:
+def jobs(suite: Suite, known: Mapping[str, type[Any]], root: str, *, threads: int | None = None) -> list[Job]:
     """All runs of a suite, seeds last, so that an early report has all competitors.    known: name -> class.
 
+    threads: see ``Job``.
     Raises WorldganError for whatever would otherwise be found only hours later.
     """
     if not suite.envs or not suite.competitors or not suite.budgets:
         raise WorldganError("expected envs, competitors and budgets of one or more in a benchmark, got none")
     counts = {"seeds": suite.seeds, "episodes": suite.episodes, "max_steps": suite.max_steps}
     check_counts(**counts, points=suite.points, budgets=min(suite.budgets))
+    for env, scale in suite.scales.items():
+        _check_scale(env, scale, suite.envs)
+    lengths = (suite.episodes, suite.max_steps)
     found = [
-        Job(env, dict(suite.envs[env] or {}), name, competitor, seed, budget, suite.episodes, suite.max_steps, root)
+        Job(env, dict(suite.envs[env] or {}), name, competitor, seed, budget, *lengths, root, threads)
         for seed, budget, env, (name, competitor) in product(
             range(suite.seeds), suite.budgets, suite.envs, _made(suite, known)
         )
@@ -116,3 +131,12 @@ def _made(suite: Suite, known: Mapping[str, type[Any]]) -> Iterator[tuple[str, C
         if name not in known:
             raise unknown("competitor", name, known)
         yield name, from_mapping(known[name], settings or {}, where=f"competitors.{name}.")
+
+
+def _check_scale(env: str, scale: Any, known: Mapping[str, Any]) -> None:
+    """Raises WorldganError unless it is two rising numbers for a known env."""
+    if env not in known:
+        raise unknown("game of scales", env, known)
+    numbers = isinstance(scale, list | tuple) and all(type(each) in {int, float} for each in scale)
+    if not numbers or len(scale) != 2 or not scale[0] < scale[1]:
+        raise WorldganError(f"expected scales.{env} of two rising numbers, got {scale!r}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import OneOf, Settings, check_same, each_of, model_at, options_of, planner_of, planners
+from worldgan.cli.settings import OneOf, Settings, check_same, each_of, model_at, options_of, planners
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.progress import progress
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worldgan.agents.factory import MakePlanner
     from worldgan.runtime.tensors import ExportedRun
     from worldgan.training.checkpoint import Run
-    from worldgan.types import Agent, EnvSpec, WorldModel
+    from worldgan.types import Agent, WorldModel
 
 ACTOR = "actor"
 """What `plan --planner` calls an agent that acts without a plan."""
@@ -64,19 +64,21 @@ def plan(
         env_args: options of the env; without any, those that the model was trained with.
         settings: single settings of the planner, such as iterations=4 or simulations=64.
     """
-    from worldgan.agents import PlannerConfig, check_match
+    from worldgan.agents import PlannerConfig, check_match, planner_named
     from worldgan.config import load as configure
     from worldgan.evaluation.returns import imagined_vs_real, play, summary
     from worldgan.pictures import animate
 
-    make = None if planner == ACTOR else planner_of(planner, [ACTOR])
+    make = None if planner == ACTOR else planner_named(planner, [ACTOR])
+    if make is None and (pessimism or ensemble):
+        raise WorldganError("expected a planner with --pessimism or --ensemble, got actor, which imagines nothing")
     world = model_at(model)
     options = options_of(env_args) if env_args else dict(world.spec.options)
     check_match(world.spec, envs.spec(env, options))
     check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
-    networks = None if agent is None else _networks(agent, world.spec)
+    networks = None if agent is None else _networks(agent, world, plans=make is not None)
     player = _player(make, _cautious(model, pessimism, distrust, ensemble), config, networks)
     with progress(f"plan {env}", episodes, unit="episodes") as report:
         played = play(
@@ -104,7 +106,7 @@ def learn(
     out: Path,
     resume: bool = False,
     family: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     env_args: Settings = (),
     config: Path | None = None,
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
@@ -117,7 +119,7 @@ def learn(
         out: folder for data, model, agent, learn.json and returns.jsonl.
         resume: go on with what is in OUT, perhaps to a larger budget.
         family: of the model; gan, mse, ...
-        seed: of everything random.
+        seed: of everything random; without it, those of the settings.
         env_args: options of the env, such as size=64 or sticky=0.
         config: a YAML file.
         settings: single settings, such as every=1000, training.recent=0.25, model.digits=4 or dream.horizon=10.
@@ -128,19 +130,29 @@ def learn(
 
     options = options_of(env_args)
     spec = envs.spec(env, options)
-    given = [f"budget={budget}", *(f"{path}seed={seed}" for path in ("", "training.", "dream."))]
-    chosen = configure(LearnConfig, config, [*given, *([f"family={family}"] if family else []), *each_of(settings)])
+    named = {"budget": budget, "family": family, "seed": seed, "training.seed": seed, "dream.seed": seed}
+    given = [f"{key}={value}" for key, value in named.items() if value is not None]
+    chosen = configure(LearnConfig, config, [*each_of(settings), *given])
     with progress(f"learn {env}", budget) as report:
         rounds = run(lambda: envs.make(env, **options), spec, chosen, out, resume=resume, report=report).rounds
     print(f"{rounds[-1].steps:,} steps in {rounds[-1].episodes:,} episodes, {len(rounds)} rounds, at {out}")
 
 
-def _networks(agent: Path, spec: EnvSpec) -> ActorCritic:
-    """Those of the agent in a folder. Raises WorldganError if there is none, or it is of another env."""
+def _networks(agent: Path, model: WorldModel[Any], *, plans: bool) -> ActorCritic:
+    """Those of the agent in a folder.    plans: it judges what the model imagines, and does not act itself.
+
+    Raises WorldganError if there is none, it is of another env, or it needs more frames than planners start from.
+    """
     from worldgan.agents import AgentFolder, check_match
 
     folder = AgentFolder(agent)
-    check_match(folder.info().spec, spec, what="an agent")
+    info = folder.info()
+    check_match(info.spec, model.spec, what="an agent")
+    check_same(info.spec.id, model.spec.id, what="the agent")
+    if plans and info.frames > model.context:
+        raise WorldganError(
+            f"expected an agent that sees at most {model.context} frames, the model's context, got one of {info.frames}"
+        )
     return folder.networks()
 
 

@@ -31,6 +31,6 @@ def bench(
     from worldgan.config import load
 
     chosen = {"out": out, "workers": workers, "set": each_of(settings)}
-    command = command_line("bench", chosen).replace("bench", f"bench {config}", 1)
+    command = command_line("bench", chosen, config)
     print(run(load(Suite, config, each_of(settings)), out, workers=workers, command=command))
     print(f"page at {out}/index.html")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import OneOf, Settings, check_same, options_of, planner_of, planners
+from worldgan.cli.settings import OneOf, Settings, check_same, options_of, planners
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.progress import Report, part, progress
@@ -104,10 +104,10 @@ def imagine(
         horizon: steps after which an episode is truncated.
         seed: of everything random.
     """
-    from worldgan.agents import PlannerConfig
+    from worldgan.agents import PlannerConfig, planner_named
     from worldgan.imagine import imagine as play
 
-    make, kept = None if policy == "random" else planner_of(policy, ["random"]), saved(model)
+    make, kept = None if policy == "random" else planner_named(policy, ["random"]), saved(model)
     world = kept.model()
     agent = make(world, PlannerConfig(seed=seed)) if make else None
     with progress(f"imagine {world.spec.id}", steps) as report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,7 +58,7 @@ def dream(
     steps: int | None = None,
     resume: bool = False,
     data: Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     config: Path | None = None,
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
@@ -70,7 +71,7 @@ def dream(
         steps: budget of updates, instead of minutes.
         resume: go on with the agent in OUT.
         data: folder of a data set to start from states of; without it, that of the run.
-        seed: of everything random.
+        seed: of everything random; without it, that of the settings.
         config: a YAML file.
         settings: single settings, such as horizon=10 or entropy=0.003.
     """
@@ -78,9 +79,11 @@ def dream(
     from worldgan.config import load as configure
     from worldgan.dream import dream as learn
 
-    options = {"minutes": minutes, "steps": steps, "seed": seed}
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    chosen = configure(DreamConfig, config, [*each_of(settings), *given])
+    chosen = configure(DreamConfig, config, each_of(settings))
+    if minutes is not None or steps is not None:
+        chosen = replace(chosen, minutes=minutes, steps=steps)
+    if seed is not None:
+        chosen = replace(chosen, seed=seed)
     with progress("dream", 100, unit="%") as report:
         learn(run, chosen, out, data=data, resume=resume, report=lambda done, note="": report(100 * done, note))
     print(f"agent at {out}")

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from worldgan.config import parse
-from worldgan.errors import WorldganError, unknown
+from worldgan.errors import WorldganError
 
 if TYPE_CHECKING:
-    from worldgan.agents.factory import MakePlanner
     from worldgan.training.trainer import Experiment
     from worldgan.types import WorldModel
 
@@ -68,9 +67,9 @@ def experiment_of(
     return experiment
 
 
-def command_line(verb: str, options: dict[str, Any]) -> str:
+def command_line(verb: str, options: dict[str, Any], *positional: str) -> str:
     """The command line that gives these options, without those that are None or empty."""
-    words = ["worldgan", verb]
+    words = ["worldgan", verb, *positional]
     for name, value in options.items():
         values = [str(each) for each in value] if isinstance(value, tuple | list) else [str(value)]
         words += [f"--{name}", *values] if values and value is not None else []
@@ -84,15 +83,6 @@ def planners() -> list[str]:
     return list(PLANNERS)
 
 
-def planner_of(name: str, others: Iterable[str] = ()) -> MakePlanner:
-    """The planner of that name. Raises WorldganError for an unknown one; others: what it might have been as well."""
-    from worldgan.agents import PLANNERS
-
-    if name not in PLANNERS:
-        raise unknown("planner", name, [*others, *PLANNERS])
-    return PLANNERS[name]
-
-
 def model_at(run: str | Path) -> WorldModel[Any]:
     """The model of a run or an exported file."""
     from worldgan import load
@@ -100,7 +90,10 @@ def model_at(run: str | Path) -> WorldModel[Any]:
     return load(run)
 
 
-def check_same(trained: str, env: str) -> None:
-    """Raises WorldganError unless both ids, module prefixes aside, are one: frames of two envs may well fit."""
+def check_same(trained: str, env: str, *, what: str = "the model") -> None:
+    """Raises WorldganError unless both ids, module prefixes aside, are one: frames of two envs may well fit.
+
+    what: was trained.
+    """
     if trained.rpartition(":")[2] != env.rpartition(":")[2]:
-        raise WorldganError(f"expected --env {trained}, on which the model was trained, got {env}")
+        raise WorldganError(f"expected --env {trained}, on which {what} was trained, got {env}")

@@ -30,7 +30,7 @@ from worldgan.executor import Executor, Failed
 from worldgan.files import atomic_write, move
 from worldgan.progress import Report
 from worldgan.seeding import derive, numpy_rng
-from worldgan.types import Agent, EnvSpec
+from worldgan.types import Agent, EnvSpec, Remembers
 
 MakeEnv = Callable[[], gymnasium.Env[Any, Any]]
 Envs = VectorEnv[Any, Any, Any]
@@ -281,7 +281,10 @@ class _Actor:
             return actions
         random = self._random.act(observation)
         coins = np.asarray([self._coins[row].random() for row in range(len(actions))]) < self._epsilon
-        return np.where(coins.reshape(-1, *[1] * (actions.ndim - 1)), random, actions)
+        played = np.where(coins.reshape(-1, *[1] * (actions.ndim - 1)), random, actions)
+        if isinstance(self._policy, Remembers):
+            self._policy.took(played)
+        return played
 
 
 class _Todo(Protocol):

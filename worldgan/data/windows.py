@@ -43,6 +43,11 @@ def episodes(store: EpisodeStore, split: Split) -> list[int]:
     return [i for i in indices if (i in held_out) == (split == "val")]
 
 
+def needed_steps(context: int, horizon: int) -> int:
+    """The fewest that a data set must have to draw windows of K context frames and T targets from it."""
+    return context + horizon - 1
+
+
 class WindowSampler:
     """Random batches of windows, uniform over the steps of the split's episodes.
 
@@ -84,7 +89,7 @@ class WindowSampler:
                 f"expected a batch that {parts} processes can share in multiples of {ROWS}, got {batch}: set "
                 f"training.batch to a multiple of {ROWS * parts}"
             )
-        needed = context + horizon - 1
+        needed = needed_steps(context, horizon)
         if store.steps < needed:
             raise WorldganError(
                 f"expected at least {needed} steps for windows of {context} + {horizon} frames, "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from worldgan import pixels
-from worldgan.agents import PLANNERS, Memory, PlannerConfig
+from worldgan.agents import PLANNERS, Memory, PlannerConfig, check_match
 from worldgan.agents.policies import EpsilonGreedy, Habit
 from worldgan.data.collect import MakeEnv, RandomPolicy
+from worldgan.envs import env_spec
 from worldgan.errors import WorldganError
 from worldgan.evaluation.figures import COLOURS, GREY, Line, Panel, chart, palette, sheet
 from worldgan.evaluation.returns import play
@@ -87,7 +89,8 @@ def policies(model: WorldModel[Any], count: int, *, seed: int) -> Policies:
 
 
 def _mixture(model: WorldModel[Any], epsilon: float, seed: int) -> Agent:
-    planner, chance = PLANNERS["shooting"](model, PLANNER), RandomPolicy(model.spec.actions, seed=seed)
+    planner = PLANNERS["shooting"](model, replace(PLANNER, seed=seed))
+    chance = RandomPolicy(model.spec.actions, seed=seed)
     return EpsilonGreedy(planner, chance, epsilon=epsilon, seed=seed)
 
 
@@ -107,6 +110,8 @@ def rank(
     report: gets the number of policies done. A simulated reward counts as much as it is likely that the episode has
     not ended before. Raises WorldganError for counts below 1, or if the model is not for such an env.
     """
+    with closing(make_env()) as env:
+        check_match(model.spec, env_spec(env, env.spec.id if env.spec else str(env), {}))
     simulated, real = [], []
     for number, make in enumerate(policies.values()):
         played = play(make_env, make(), episodes=starts, seed=seed, max_steps=horizon, num_envs=starts, record=starts)

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from worldgan import parallel
-from worldgan.config import UnknownKey, from_mapping, to_mapping
+from worldgan.config import UnknownKey, check_unchanged, from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import Unlabelled, WindowSampler, loader, longest, sequences, starts
 from worldgan.errors import WorldganError, unknown
@@ -368,16 +368,6 @@ def _begun(run: Run, asked: RunInfo) -> RunInfo:
     budget = {key: asked.training[key] for key in ("steps", "minutes")}
     training = to_mapping(replace(begun_with, **budget))  # fields it did not have yet, too
     begun, now = (to_mapping(each) for each in (replace(info, training=training), asked))
-    for key in ("spec", "family", "model", "training"):
-        if begun[key] != now[key]:
-            name, was, got = _difference(key, begun[key], now[key])
-            raise WorldganError(f"expected {name} {was!r}, as {run.path} was begun with, to go on with it, got {got!r}")
+    recipe = ("spec", "family", "model", "training")
+    check_unchanged({key: begun[key] for key in recipe}, {key: now[key] for key in recipe}, run.path)
     return replace(info, training=asked.training, data=asked.data, version=asked.version)
-
-
-def _difference(name: str, was: Any, now: Any) -> tuple[str, Any, Any]:
-    """The dotted name of the first thing that differs, and both its values."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        key = next(key for key in [*was, *now] if was.get(key) != now.get(key))
-        return _difference(f"{name}.{key}", was.get(key), now.get(key))
-    return name, was, now
