@@ -212,7 +212,7 @@ class GanLosses:
         if now.updates >= self.config.explore:
             return error.argmin(dim=1)
         temperature = 0.01 ** (now.updates / self.config.explore)
-        logits = -error / (temperature * error.mean(dim=1, keepdim=True))
+        logits = -error / (temperature * error.mean(dim=1, keepdim=True)).clamp(min=1e-8)  # 0 where nothing moves
         return index(logits, parallel.draw(torch.rand, error.shape[:1], now.generator))
 
 
