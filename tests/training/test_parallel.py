@@ -105,7 +105,7 @@ def test_an_update_sends_as_many_messages_as_docs_count(steps: int, monkeypatch:
     monkeypatch.setattr(parallel, "rank", lambda: 0)
     monkeypatch.setattr("torch.distributed.all_reduce", lambda values: sent.append(values.numel()))
     learner.update(window)
-    assert len(sent) == 3 + (5 + 4 * steps - 2)
+    assert len(sent) == 3 + (6 + 3 * steps - 2)
 
 
 def test_a_row_draws_what_it_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:

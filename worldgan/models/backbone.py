@@ -85,13 +85,16 @@ class Backbone(nn.Module):
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
         self.canvas = Canvas(w, self.channels, self.cell, self.patches.grid, kernel=3)
 
+    def watch(self, frames: Tensor) -> None:
+        """Learn the background from real frames [B, C, H, W]."""
+        self.canvas.watch(self.patches(frames))
+
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position.to(dtype)
         last = self.patches(frames[:, -1])
-        self.canvas.watch(last)
         return Seen(self.trunk(self.survey(patches), condition), condition, last)
 
     def hidden(self, seen: Seen, chance: Tensor) -> Tensor:

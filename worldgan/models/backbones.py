@@ -23,6 +23,9 @@ class Painter(Protocol):
     patches: Patches
     cell: int
 
+    def watch(self, frames: Tensor) -> None:
+        """Learn the background from real frames [B, C, H, W]."""
+
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
 

@@ -72,9 +72,7 @@ class Canvas(nn.Module):
 
     @torch.no_grad()
     def watch(self, last: Tensor) -> None:
-        """Learn the background from present frames [B, C p p, h, w]; in training alone."""
-        if not self.training:
-            return
+        """Learn the background from real frames [B, C p p, h, w]; never from imagined ones, which it would confirm."""
         if not self.watched:
             self.background.copy_(parallel.gathered(last).median(0, keepdim=True).values)
         self.background += PACE * parallel.mean((last - self.background).sign().mean(0, keepdim=True))

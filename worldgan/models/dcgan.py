@@ -51,13 +51,16 @@ class Strided(nn.Module):
         self.up = nn.Sequential(*layers, double(between, w), nn.BatchNorm2d(w), nn.ReLU())
         self.canvas = Canvas(w, channels, self.cell, self.patches.grid, kernel=3)
 
+    def watch(self, frames: Tensor) -> None:
+        """See ``Painter``."""
+        self.canvas.watch(self.patches(frames))
+
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """See ``Painter``; features are the bottleneck [B, 4 width, h / 4, w / 4], as [B, width, h / 2, w / 2]."""
         dtype = compute_dtype(self.stem.weight)
         deep = self.down(self.stem(self.patches(frames.flatten(1, 2).to(dtype))))
         condition = self.actions(actions.flatten(1).to(dtype))
         last = self.patches(frames[:, -1])
-        self.canvas.watch(last)
         return Seen(F.pixel_shuffle(deep, 2), condition, last)
 
     def hidden(self, seen: Seen, chance: Tensor) -> Tensor:

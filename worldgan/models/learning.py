@@ -293,6 +293,7 @@ class RolloutLearner:
 
     def update(self, window: Window) -> Metrics:
         """See ``Learner``."""
+        self.networks.predictor.backbone.watch(to_float(window.frames[:, window.context - 1]))  # type: ignore[operator,union-attr]
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
         norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
         parallel.average(statistics(self.networks))

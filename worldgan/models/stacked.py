@@ -31,11 +31,14 @@ class Stacked(nn.Module):
         )
         self.read = Up(pixels, w)
 
+    def watch(self, frames: Tensor) -> None:
+        """See ``Painter``."""
+        self.fine.watch(frames)
+        self.canvas.watch(self.halved(self.patches(frames)))
+
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """See ``Painter``."""
-        seen = self.fine.see(frames, actions)
-        self.canvas.watch(self.halved(seen.last))
-        return seen
+        return self.fine.see(frames, actions)
 
     def sketch(self, seen: Seen, chance: Tensor) -> Tensor:
         """Stage one: chance [B, width] -> next frame at half the resolution in patches [B, C p p, h / 2, w / 2]."""
