@@ -95,7 +95,7 @@ def test_a_process_without_others_is_said_in_a_line(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_an_update_sends_as_many_messages_as_docs_count(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/scale.md: three large ones and 5 + 4 T small ones, of which two are the trainer's."""
+    """docs/scale.md: three large ones and 6 + 3 T small ones, of which two are the trainer's."""
     sent: list[int] = []
     config = tiny("gan", "model.adversary.warmup=0").model_config()
     learner, window = FAMILIES["gan"].learner(dot_spec(), config, 0), dot_window(8, 2, horizon=steps)
