@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from worldgan import cli
 from worldgan.benchmark import bench
 from worldgan.benchmark.competitors import COMPETITORS, Random, recent
 from worldgan.benchmark.report import by_budget, numbers
-from worldgan.benchmark.runs import _recipe, finished, perform, result_file
+from worldgan.benchmark.runs import _recipe, finished, perform, result_file, run_all
 from worldgan.benchmark.suite import Job, Learnt, Suite, jobs
 from worldgan.config import from_mapping, load, parse, presets
 from worldgan.data.collect import RandomPolicy
@@ -30,7 +31,7 @@ PADDLE = "worldgan/Paddle-v0"
 
 @dataclass(frozen=True)
 class Strange:
-    """Dies as a process that is out of memory does, or raises, or knows it all before, by its name."""
+    """Dies as a process that is out of memory does, or raises, waits, or knows it all before, by its name."""
 
     def check(self, job: Job) -> None:
         pass
@@ -38,6 +39,16 @@ class Strange:
     def learn(self, job: Job) -> Learnt:
         if job.name == "doomed":
             os._exit(9)
+        if job.name == "patient":
+            (Path(job.root) / "begun").touch()
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                time.sleep(0.1)
+                (Path(job.root) / "kept").touch()
+                raise
+        while job.name == "watchful" and not (Path(job.root) / "begun").exists():
+            time.sleep(0.01)
         if job.name == "endless":
             raise WorldganError("x" * 200_000)
         if job.name == "raising":
@@ -49,7 +60,7 @@ class Strange:
 def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr("worldgan.benchmark.report.numbers", partial(numbers, resamples=20))
-    for name in ("doomed", "raising", "endless", "lucky"):
+    for name in ("doomed", "raising", "endless", "patient", "watchful", "lucky"):
         monkeypatch.setitem(COMPETITORS, name, Strange)
 
 
@@ -171,6 +182,19 @@ def test_a_run_that_dies_takes_no_other_with_it(tmp_path: Path, capsys: pytest.C
     assert max(map(len, report["failed"])) < 3000
     assert report["budgets"][0]["scores"][PADDLE].keys() == {"random"}
     assert "died with exit code 9" in (tmp_path / "index.html").read_text()
+
+
+def test_what_is_interrupted_keeps_what_it_has_learnt(tmp_path: Path) -> None:
+    patient, watchful = made(tmp_path, competitors={"patient": {}, "watchful": {}})
+
+    def interrupted(done: float, note: str = "") -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([patient, watchful], workers=2, report=interrupted)
+    assert (tmp_path / "kept").exists()
+    assert json.loads((patient.folder / "spent.json").read_text())["seconds"] > 0
+    assert (finished(patient), finished(watchful) is None) == (None, False)
 
 
 def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ POINTS = 200
 """Of a learning curve, at most, in a run's file."""
 LONGEST = 2000
 """Characters of what went wrong in a run: more than a pipe holds would never be said."""
+PATIENCE = 30.0
+"""Seconds that interrupted runs have to keep what they have learnt."""
 
 Result = dict[str, Any]
 
@@ -124,7 +127,7 @@ def _clocks() -> dict[str, float]:
 
 
 def _spent_file(job: Job) -> Path:
-    """What attempts at a run have taken, but for those that were killed."""
+    """What attempts at a run have taken, finished or interrupted, but for one that was killed."""
     return job.folder / "spent.json"
 
 
@@ -162,6 +165,9 @@ def run_all(jobs: Sequence[Job], *, workers: int, report: Report) -> list[str]:
     finally:
         for left in running.values():
             left.process.terminate()
+        for left in running.values():
+            left.process.join(PATIENCE)
+            left.process.kill()
             left.process.join()
     return failed
 
@@ -202,6 +208,8 @@ def _start(job: Job) -> _Running:
 def _work(job: Job, says: Connection) -> None:
     """In a process of its own: write the result, or say in a line why there is none."""
     keep_memory()
+    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     try:
@@ -213,6 +221,12 @@ def _work(job: Job, says: Connection) -> None:
         says.send(f"{type(error).__name__}: {error}"[:LONGEST])
     except KeyboardInterrupt:
         says.send("interrupted")
+
+
+def _interrupted(number: int, frame: object) -> None:
+    """Interrupt once: a second signal, of Ctrl-C and of ``run_all``, would interrupt the saving."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _trouble(over: _Running) -> str:
