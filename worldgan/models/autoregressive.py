@@ -173,12 +173,10 @@ class PatchPredictor(nn.Module):
         seen = replace(seen, features=seen.features + known)
         hidden = self.backbone.hidden(seen, torch.zeros_like(seen.condition))
         active = F.silu(hidden)
-        patches = [self.paint(seen, hidden + other) for other in self.split(active).chunk(self.choices, dim=1)]
+        patches = [
+            self.backbone.show(hidden + other, seen.last) for other in self.split(active).chunk(self.choices, dim=1)
+        ]
         return Choices(torch.stack(patches, dim=1), self.odds(active).float())
-
-    def paint(self, seen: Seen, hidden: Tensor) -> Tensor:
-        """Hidden [B, width, h, w] -> patches [B, C p p, h, w], float32."""
-        return self.backbone.show(hidden, seen.last)
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W].

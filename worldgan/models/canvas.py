@@ -75,11 +75,11 @@ class Canvas(nn.Module):
         self.register_buffer("watched", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
-    def watch(self, last: Tensor) -> None:
+    def watch(self, frames: Tensor) -> None:
         """Learn the background from real frames [B, C p p, h, w]; never from imagined ones, which it would confirm."""
         if not self.watched:
-            self.background.copy_(parallel.gathered(last).median(0, keepdim=True).values)
-        self.background += PACE * parallel.mean((last - self.background).sign().mean(0, keepdim=True))
+            self.background.copy_(parallel.gathered(frames).median(0, keepdim=True).values)
+        self.background += PACE * parallel.mean((frames - self.background).sign().mean(0, keepdim=True))
         self.watched += 1
 
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
