@@ -53,11 +53,14 @@ def test_a_backbone_paints_what_families_build_on(kind: Kind, shape: tuple[int, 
     frames = torch.randn(3, 2, channels, height, width, generator=torch_rng(0))
     seen, chance = made.see(frames, torch.eye(3)[:, None].repeat(1, 2, 1)), torch.randn(3, 16, generator=torch_rng(1))
     hidden = made.hidden(seen, chance)
-    painted, mask = made.paint(hidden)
+    painted, mask, touch = made.paint(hidden)
     assert seen.features.shape[:2] == (3, 16)
     assert hidden.shape == (3, 16, *made.patches.grid)
     assert painted.shape == (3, channels * made.cell, *made.patches.grid)
     assert mask.shape == (3, made.cell, *made.patches.grid)
+    assert touch.shape == painted.shape
+    last = torch.ones_like(seen.last)
+    assert torch.equal(made.settle(last - 0.01, last), last)
     decoded = made.patches.inverse(made.decode(seen, chance))
     assert decoded.shape == frames[:, -1].shape
     assert torch.equal(decoded, made.patches.inverse(made.show(hidden, seen.last)))

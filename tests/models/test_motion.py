@@ -64,7 +64,7 @@ def test_still_pixels_can_stay_exactly_as_they_are_even_at_half_precision() -> N
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
         found = model(frames, window.actions)
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, frames[:, -1], rtol=0, atol=1 / 127.5)
+    assert torch.equal(found, frames[:, -1])  # what comes out close to it settles on it
 
 
 def test_motion_needs_kernels_that_reach() -> None:

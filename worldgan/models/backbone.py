@@ -105,9 +105,13 @@ class Backbone(nn.Module):
             features = block(features, condition)
         return features
 
-    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See ``Canvas``."""
         return self.canvas.paint(hidden)
+
+    def settle(self, frame: Tensor, last: Tensor) -> Tensor:
+        """See ``Canvas``."""
+        return self.canvas.settle(frame, last)
 
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """Hidden and the present frame in patches [B, C p p, h, w] -> the next one, float32."""

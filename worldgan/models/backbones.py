@@ -32,8 +32,11 @@ class Painter(Protocol):
     def hidden(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> what is to be painted, [B, width, h, w]."""
 
-    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden [B, width, h, w] -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], and the touch, float32."""
+
+    def settle(self, frame: Tensor, last: Tensor) -> Tensor:
+        """A frame in patches [B, C p p, h, w] with what is known exactly, background and present frame, where close."""
 
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """Hidden and the present frame in patches [B, C p p, h, w] -> the next one, float32."""

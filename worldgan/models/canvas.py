@@ -82,19 +82,17 @@ class Canvas(nn.Module):
         self.background += PACE * parallel.mean((frames - self.background).sign().mean(0, keepdim=True))
         self.watched += 1
 
-    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], float32."""
-        painted, mask, _ = self._layers(hidden)
-        return painted, mask
-
     def forward(self, hidden: Tensor, last: Tensor) -> Tensor:
         """See above."""
-        painted, mask, touch = self._layers(hidden)
-        known = (self.background.float().expand_as(last), last)
-        return settled(over(last, painted, mask) + touch, known, self.parts[1])
+        painted, mask, touch = self.paint(hidden)
+        return self.settle(over(last, painted, mask) + touch, last)
 
-    def _layers(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is painted, the logits of its mask, and the touch, float32."""
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], the touch, float32."""
         colour, bare, mask, touch = self.out(hidden).float().split(self.parts, dim=1)
         # Softsign never saturates: a plain sigmoid would close for good.
         return over(colour, self.background.float(), 6 * F.softsign(bare)), 6 * F.softsign(mask), touch
+
+    def settle(self, frame: Tensor, last: Tensor) -> Tensor:
+        """A frame in patches [B, C p p, h, w] with what is known exactly, background and present frame, where close."""
+        return settled(frame, (self.background.float().expand_as(last), last), self.parts[1])

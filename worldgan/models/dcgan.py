@@ -68,9 +68,13 @@ class Strided(nn.Module):
         joined = self.join(torch.cat([seen.condition, chance.to(seen.condition.dtype)], dim=1))
         return self.up(F.pixel_unshuffle(seen.features, 2) + joined[..., None, None])
 
-    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See ``Painter``."""
         return self.canvas.paint(hidden)
+
+    def settle(self, frame: Tensor, last: Tensor) -> Tensor:
+        """See ``Painter``."""
+        return self.canvas.settle(frame, last)
 
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """See ``Painter``."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from worldgan import parallel
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
-from worldgan.models.world import History, Networks, NextFrameModel
+from worldgan.models.world import History, Networks, NextFrameModel, Predictor
 from worldgan.pixels import to_float
 from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec, Metrics, Window
@@ -293,7 +293,8 @@ class RolloutLearner:
 
     def update(self, window: Window) -> Metrics:
         """See ``Learner``."""
-        self.networks.predictor.backbone.watch(to_float(window.frames[:, window.context - 1]))  # type: ignore[operator,union-attr]
+        predictor: Predictor = self.networks.predictor  # type: ignore[assignment]  # nn.Module hides its methods
+        predictor.backbone.watch(to_float(window.frames[:, window.context - 1]))
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
         norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
         parallel.average(statistics(self.networks))

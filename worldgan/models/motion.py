@@ -91,11 +91,12 @@ class MotionPredictor(nn.Module):
         """Context [B, K, C, H, W], actions [B, K, A] -> mean next frame [B, C, H, W], float32."""
         seen = self.backbone.see(frames, actions)
         hidden = self.backbone.hidden(seen, torch.zeros_like(seen.condition))
-        painted, opened = self.backbone.paint(hidden)
+        painted, opened, touch = self.backbone.paint(hidden)
         last, inverse = frames[:, -1].float(), self.backbone.patches.inverse
         layers = [inverse(painted)[:, None], last[:, None], moved(last, self.kernels_of(hidden, seen.condition))]
-        masks = torch.cat([opened, 6 * F.softsign(self.masks(hidden).float())], dim=1)  # see Backbone.paint
-        return (torch.cat(layers, dim=1) * inverse(masks).softmax(1)[:, :, None]).sum(1)
+        masks = torch.cat([opened, 6 * F.softsign(self.masks(hidden).float())], dim=1)  # see Canvas.paint
+        frame = self.backbone.patches((torch.cat(layers, dim=1) * inverse(masks).softmax(1)[:, :, None]).sum(1))
+        return inverse(self.backbone.settle(frame + touch, seen.last))
 
     def kernels_of(self, hidden: Tensor, condition: Tensor) -> Tensor:
         """Hidden [B, width, h, w], condition [B, width] -> kernels [B, M, k, k], each of sum 1, float32."""

@@ -59,9 +59,13 @@ class Stacked(nn.Module):
         """See ``Painter``."""
         return self.fine.hidden(self.sketched(seen, chance), chance)
 
-    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See ``Painter``."""
         return self.fine.paint(hidden)
+
+    def settle(self, frame: Tensor, last: Tensor) -> Tensor:
+        """See ``Painter``."""
+        return self.fine.settle(frame, last)
 
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """See ``Painter``."""

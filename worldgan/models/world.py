@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from worldgan.models.backbones import Painter
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.outcome import OutcomeHead
 from worldgan.pixels import quantise, to_float
@@ -75,6 +76,10 @@ class Predictor(Protocol):
     """
 
     stated: bool
+
+    @property
+    def backbone(self) -> Painter:
+        """What draws the frames."""
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """Context [B, K, C, H, W], actions [B, K, A] -> one next frame per row [B, C, H, W]."""
