@@ -26,7 +26,7 @@ from worldgan.types import Agent
 
 ENV = "worldgan/Paddle-v0"
 FAMILIES = ("gan", "mse")
-STEPS, HORIZON, EPISODES, MAX_STEPS = 30_000, 15, 16, 45
+STEPS, HORIZON, EPISODES, MAX_STEPS = 30_000, 15, 12, 45
 PLANNER = PlannerConfig(horizon=14, candidates=12, samples=2, hold=10)
 
 
