@@ -21,7 +21,7 @@ from worldgan.agents.mcts import Policy, TreeSearch
 from worldgan.agents.memory import Memory
 from worldgan.agents.mppi import PathIntegral
 from worldgan.agents.oracle import Oracle
-from worldgan.agents.pessimism import SIGNALS, Pessimist, Usual, usual
+from worldgan.agents.pessimism import SIGNALS, Pessimist, Usual, check_signal, usual
 from worldgan.agents.planner import Planner, check_match
 from worldgan.agents.plans import Score, Search, random_plans
 from worldgan.agents.recall import Recall, Recalled
@@ -60,6 +60,7 @@ __all__ = [
     "Value",
     "check_match",
     "check_planner",
+    "check_signal",
     "futures",
     "imagined_returns",
     "planner",

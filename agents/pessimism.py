@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldgan.errors import WorldganError
+from worldgan.errors import WorldganError, unknown
 from worldgan.seeding import numpy_rng, torch_rng
 from worldgan.types import EnvSpec, Outcomes, Prediction, WorldModel
 
@@ -57,10 +57,15 @@ def usual(model: WorldModel[State], starts: tuple[Tensor, Tensor], distrust: str
     return Usual(level, max(level - median, 1e-6))
 
 
+def check_signal(distrust: str) -> None:
+    """Raises WorldganError for a name that is not in SIGNALS."""
+    if distrust not in SIGNALS:
+        raise unknown("sign of distrust", distrust, SIGNALS)
+
+
 def signal(prediction: Prediction, distrust: str) -> Tensor:
     """The signal ``distrust`` of a predicted step, [B], float32."""
-    if distrust not in SIGNALS:
-        raise WorldganError(f"expected a sign of distrust among {', '.join(SIGNALS)}, got {distrust!r}")
+    check_signal(distrust)
     found = SIGNALS[distrust](prediction)
     if found is None:
         needs = {"realism": "a discriminator (gan)", "disagreement": "an ensemble (--ensemble, two runs or more)"}

@@ -72,7 +72,7 @@ def described(verb: Verb) -> tuple[str, dict[str, str]]:
 def metavar(hint: Any) -> tuple[str, str]:
     """A type -> what stands for its value, and what it may be if that is one of few."""
     if get_origin(hint) in {Union, UnionType}:
-        [hint] = [each for each in get_args(hint) if each is not type(None)]
+        hint = next(each for each in get_args(hint) if each is not type(None))  # the help says what else it may be
     if get_origin(hint) is Literal:
         return "NAME", ", ".join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -40,6 +41,11 @@ def refused(number: int) -> int:
 
 def unsendable(number: int) -> Any:
     return threading.Lock() if number else number
+
+
+def process(number: int) -> tuple[int, bool]:
+    """Which does it, and whether it may start no other."""
+    return os.getpid(), multiprocessing.current_process().daemon
 
 
 def slow(number: int) -> int:

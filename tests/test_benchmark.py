@@ -215,6 +215,21 @@ def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.
     assert asked == [[("random", 0), ("lucky", 0), ("random", 1), ("lucky", 1)], [("lucky", 1)]]
 
 
+def test_workers_of_a_cluster_find_the_folder_from_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_all(missing: list[Job], **options: Any) -> list[str]:
+        assert options["workers"] == "ray"
+        assert [(job.root, job.threads) for job in missing] == [(str(tmp_path / "out"), 1)]
+        return ["all were asked for"]
+
+    monkeypatch.setattr("worldgan.benchmark.run_all", run_all)
+    monkeypatch.chdir(tmp_path)
+    Path("suite.yaml").write_text(json.dumps(small()))
+    assert cli.main(["bench", "suite.yaml", "--out", "out", "--workers", "ray"]) == 2
+    assert "all were asked for" in capsys.readouterr().err
+
+
 def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:
     [job] = made(tmp_path)
     assert finished(job) is None

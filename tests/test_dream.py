@@ -19,6 +19,7 @@ from worldgan import cli
 from worldgan.agents import Actor, AgentFolder, DreamConfig, Dreamer
 from worldgan.dream import dream
 from worldgan.errors import WorldganError
+from worldgan.tensorfiles import write_state
 from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import train
 
@@ -153,6 +154,13 @@ def test_damage_is_named(agent: Path, run: Path, tmp_path: Path) -> None:
     info = json.loads((agent / "agent.json").read_text())
     info["training"]["units"] = 16
     assert "weights.safetensors does not fit agent.json" in refused("agent.json", json.dumps(info).encode())
+
+
+def test_a_state_of_something_else_is_named(agent: Path, run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(agent, tmp_path / "agent")
+    write_state(folder / "state.pt", {"someone": "else's"})
+    with pytest.raises(WorldganError, match=r"state\.pt does not fit agent\.json"):
+        dream(run, SMALL, folder, resume=True)
 
 
 def test_an_agent_that_is_none(run: Path, tmp_path: Path) -> None:

@@ -8,21 +8,23 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import pytest
-from chores import drawn, fatal, killed_once, refused, slow, unsendable
+from chores import drawn, fatal, killed_once, process, refused, slow, unsendable
 
 from worldgan import envs
+from worldgan.benchmark.competitors import COMPETITORS
+from worldgan.benchmark.runs import finished, perform, run_all
+from worldgan.benchmark.suite import Suite, jobs
 from worldgan.data.collect import collect
 from worldgan.errors import WorldganError
-from worldgan.executor import Executor, Failed
+from worldgan.executor import Executor, Failed, Workers
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")
 PADDLE = "worldgan/Paddle-v0"
 KINDS = [1, 2, pytest.param("ray", marks=needs_ray)]
-Workers = int | Literal["ray"]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,24 @@ def test_endless_jobs_can_be_stopped(workers: int) -> None:
     next(results)
     results.close()
     assert len(asked) == workers
+
+
+@on([KINDS[0], KINDS[2]])
+def test_a_fresh_process_does_one_job_and_may_start_others(workers: Workers) -> None:
+    found: list[Any] = Executor(workers, fresh=True).map(process, range(3))
+    assert len({os.getpid(), *(number for number, _ in found)}) == 4
+    assert not any(daemonic for _, daemonic in found)
+
+
+@on(KINDS[1:])
+def test_runs_of_a_benchmark_are_the_same_everywhere(workers: Workers, tmp_path: Path) -> None:
+    suite = Suite(envs={PADDLE: {"size": 8}}, competitors={"random": {}}, seeds=2, episodes=2, max_steps=100)
+    runs = jobs(suite, COMPETITORS, str(tmp_path), threads=1)
+    assert not run_all(runs, workers=workers, report=lambda done, note="": None)
+    for job in runs:
+        found = finished(job)
+        assert found is not None
+        assert (found["returns"], found["threads"]) == (perform(job)["returns"], 1)
 
 
 class Deadly(gymnasium.Wrapper[Any, Any, Any, Any]):

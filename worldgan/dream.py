@@ -17,6 +17,7 @@ from worldgan.errors import WorldganError
 from worldgan.files import sole_writer
 from worldgan.progress import Report
 from worldgan.seeding import derive
+from worldgan.tensorfiles import fitting
 from worldgan.training.checkpoint import Run
 from worldgan.training.interrupt import deferred
 from worldgan.training.logs import Logs
@@ -117,13 +118,9 @@ class DreamTrainer:
         if not self.info.progress:
             return
         state = self.folder.state()
-        try:
+        with fitting(self.folder.path / "state.pt", "agent.json"):
             self.learner.load_state_dict(state["learner"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
-            raise WorldganError(
-                f"{self.folder.path}/state.pt does not fit agent.json: train again into another folder"
-            ) from None
 
 
 def _begun(folder: AgentFolder, asked: AgentInfo) -> AgentInfo:

@@ -25,11 +25,15 @@ from worldgan.progress import Report, say
 J = TypeVar("J")
 R = TypeVar("R")
 Function = Callable[[Any], Any]
+Workers = int | Literal["ray"]
+"""Processes of this machine, or all processors of a Ray cluster."""
 
 RETRIES = 2
 """How often a job is run again after its worker died."""
 PATIENCE = 30.0
 """Seconds after which a Ray cluster that has ended no job is looked at."""
+GRACE = 30.0
+"""Seconds that jobs which are stopped, and catch SIGTERM, have to keep what they have done."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,14 @@ class Backend(Protocol):
 @final
 @dataclass(frozen=True)
 class Executor:
-    """workers: processes of this machine, 1 for this one; or "ray", for all processors of a Ray cluster."""
+    """workers: 1 is this process.    retries: how often a job is run again after its worker died.
 
-    workers: int | Literal["ray"] = 1
+    fresh: every job gets a new process, which may start others; also where there is one worker.
+    """
+
+    workers: Workers = 1
     retries: int = RETRIES
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         """Raises WorldganError for no workers."""
@@ -110,9 +118,10 @@ class Executor:
     def stream(self, function: Callable[[J], R], jobs: Iterable[J]) -> Generator[tuple[int, R | Failed], None, None]:
         """(number of the job, its result) in the order in which they end.
 
-        No job is asked for before there is a free worker, and closing the generator stops those that run. A job that
-        raises, or whose worker died ``retries`` times more than once, is Failed; the others go on. function, jobs and
-        results must be picklable, if there are several workers.
+        No job is asked for before there is a free worker, and closing the generator stops those that run; a process of
+        this machine has ``GRACE`` seconds, if it catches SIGTERM. A job that raises, or whose worker died ``retries``
+        times more than once, is Failed; the others go on. function, jobs and results must be picklable, unless all is
+        done in this process.
         """
         numbered, running = enumerate(jobs), dict[int, J]()
         deaths: Counter[int] = Counter()
@@ -129,14 +138,14 @@ class Executor:
                     if deaths[number] <= self.retries:
                         backend.begin(number, function, running[number])
                         continue
-                    ending = Failed(f"{ending.reason}, {deaths[number]} times")
+                    ending = Failed(f"{ending.reason}, {deaths[number]} times" if self.retries else ending.reason)
                 del running[number]
                 yield number, ending if isinstance(ending, Failed) else ending.result
 
     def _backend(self) -> Backend:
         if self.workers == "ray":
-            return Ray()
-        return Here() if self.workers == 1 else Processes(self.workers)
+            return Ray(fresh=self.fresh)
+        return Here() if self.workers == 1 and not self.fresh else Processes(self.workers, fresh=self.fresh)
 
 
 def attempt(function: Function, job: Any) -> Ending:
@@ -186,13 +195,13 @@ class Worker:
 
 @final
 class Processes:
-    """Jobs run in processes of their own, which are started when they are needed and then kept.
+    """Jobs run in processes of their own, which are started when they are needed and then kept, unless ``fresh``.
 
-    Fresh ones, not forks: a fork of a process with threads may hang.
+    Spawned, not forked: a fork of a process with threads may hang.
     """
 
-    def __init__(self, count: int) -> None:
-        self.slots, self._workers = count, list[Worker]()
+    def __init__(self, count: int, *, fresh: bool) -> None:
+        self.slots, self._fresh, self._workers = count, fresh, list[Worker]()
 
     def begin(self, number: int, function: Function, job: Any) -> None:
         """See ``Backend``."""
@@ -208,23 +217,34 @@ class Processes:
         number, worker.number = worker.number, None
         assert number is not None
         try:
-            return number, worker.pipe.recv()
+            ending: Ending = worker.pipe.recv()
         except (EOFError, OSError):
-            self._workers.remove(worker)
-            worker.process.join()
+            self._leave(worker)
             return number, Died(f"its process died with exit code {worker.process.exitcode}")
+        if self._fresh:
+            self._leave(worker)
+        return number, ending
 
     def close(self) -> None:
         """See ``Backend``."""
         for worker in self._workers:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+            worker.pipe.close()  # first: one that is stopped must not wait for another job
+            worker.process.terminate()
+        for worker in list(self._workers):
+            self._leave(worker)
+
+    def _leave(self, worker: Worker) -> None:
+        """See that it ends, which it does by itself when nobody is left at the other end of its pipe."""
+        self._workers.remove(worker)
+        worker.pipe.close()
+        worker.process.join(GRACE)
+        worker.process.kill()
+        worker.process.join()
 
     def _start(self) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs,), daemon=True)
+        process = context.Process(target=serve, args=(theirs,), daemon=not self._fresh)  # daemons have no children
         process.start()
         theirs.close()  # else its death would not be seen
         self._workers.append(Worker(process, ours))
@@ -252,7 +272,7 @@ def answer(question: bytes) -> bytes:
 class Ray:
     """Jobs run on the Ray cluster that this process belongs to, or on a local one that is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fresh: bool) -> None:
         """Raises WorldganError if Ray is missing."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no network unless asked
         with extra("cluster"):
@@ -262,7 +282,7 @@ class Ray:
         if self._mine:
             ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         # Ray would retry by itself, too: counted here, retries are the same everywhere.
-        self._run = self._ray.remote(attempt).options(num_cpus=1, max_retries=0)
+        self._run = self._ray.remote(num_cpus=1, max_retries=0, max_calls=int(fresh))(attempt)  # 0: without end
         self._numbers: dict[Any, int] = {}
 
     @property

@@ -9,7 +9,8 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -68,6 +69,15 @@ def read_state(path: Path) -> dict[str, Any]:
         reason = shorten(str(error), 120, placeholder="...") or type(error).__name__
         raise WorldganError(f"{path} is damaged ({reason}): train again into another folder") from None
     return state
+
+
+@contextmanager
+def fitting(state: Path, info: str) -> Iterator[None]:
+    """Turn whatever putting a sound state to use raises into a WorldganError.    info: the file that it is to fit."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
+        raise WorldganError(f"{state} does not fit {info}: train again into another folder") from None
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

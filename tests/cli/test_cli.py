@@ -18,7 +18,7 @@ from PIL import Image
 from tiny import settings
 
 from worldgan import cli
-from worldgan.agents import PLANNERS
+from worldgan.agents import PLANNERS, SIGNALS
 from worldgan.data.store import EpisodeStore
 from worldgan.learn import LearnConfig, Progress, Round
 from worldgan.training.checkpoint import Run
@@ -48,12 +48,12 @@ def test_help_is_there_for_every_verb(verb: str, capsys: pytest.CaptureFixture[s
     assert "usage: worldgan" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["plan", "imagine"])
-def test_help_lists_all_planners(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("verb", "names"), [("plan", {*PLANNERS, *SIGNALS}), ("imagine", {*PLANNERS})])
+def test_help_lists_all_names(verb: str, names: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main([verb, "--help"])
     words = set(re.findall(r"\w+", capsys.readouterr().out))
-    assert words >= PLANNERS.keys()
+    assert words >= names
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,6 +241,9 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "unknown planner 'rnadom': did you mean 'random'?" in refused(*imagine, "rnadom")
     assert "expected Box actions for mppi" in refused(*plan_line(paddle, PADDLE, "--planner", "mppi"))
     assert "did you mean 'elites'" in refused(*plan_line(paddle, PADDLE, "--set", "elite=0.2"))
+    assert "unknown sign of distrust 'realsm': did you mean 'realism'?" in refused(
+        *plan_line(paddle, PADDLE, "--distrust", "realsm")
+    )
     pessimistic = plan_line(paddle, PADDLE, "--pessimism", "1", "--distrust", "disagreement")
     assert "it needs an ensemble (--ensemble, two runs or more)" in refused(*pessimistic)
     assert "at least two runs that may disagree, got 1" in refused(*pessimistic, "--ensemble", paddle)

@@ -10,21 +10,23 @@ from worldgan.benchmark.report import write_report
 from worldgan.benchmark.runs import finished, run_all
 from worldgan.benchmark.suite import Suite, jobs
 from worldgan.errors import WorldganError
+from worldgan.executor import Workers
 from worldgan.progress import progress
 
 
-def bench(suite: Suite, out: Path, *, workers: int = 1, command: str = "worldgan bench") -> str:
+def bench(suite: Suite, out: Path, *, workers: Workers = 1, command: str = "worldgan bench") -> str:
     """Do the runs of a suite that ``out`` does not hold yet, and write up all of them; returns a table.
 
-    workers: runs at a time, which share the cores; 0 only writes up what there is.
+    workers: runs at a time, which share the cores; 0 only writes up what there is; "ray": as many as a cluster has
+    processors, all of whose nodes see ``out``.
     command: what the page says made it.
     Raises WorldganError for a suite that cannot be run, before anything is done; and at the end, after the write-up, if
     runs failed.
     """
-    if workers < 0:
+    if workers != "ray" and workers < 0:
         raise WorldganError(f"expected workers of at least 0, got {workers}")
-    threads = max(1, (os.cpu_count() or 1) // workers) if workers else None
-    runs, failed = jobs(suite, COMPETITORS, str(out), threads=threads), list[str]()
+    root = out.absolute() if workers == "ray" else out  # workers of a cluster may be at work in other folders
+    runs, failed = jobs(suite, COMPETITORS, str(root), threads=_threads(workers)), list[str]()
     missing = [job for job in runs if finished(job) is None]
     if missing and workers:
         with progress("bench", len(missing), unit="runs") as report:
@@ -37,3 +39,10 @@ def bench(suite: Suite, out: Path, *, workers: int = 1, command: str = "worldgan
         again = "the others are written up, and the same command tries again"
         raise WorldganError(f"{len(failed)} of {len(runs)} runs failed, the first: {failed[0]}; {again}")
     return table
+
+
+def _threads(workers: Workers) -> int | None:
+    """Of torch in a run: runs share the cores of this machine, and have a processor each of a cluster."""
+    if workers == "ray":
+        return 1
+    return max(1, (os.cpu_count() or 1) // workers) if workers else None

@@ -6,13 +6,10 @@ import json
 import math
 import signal
 import time
-from collections import deque
 from collections.abc import Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -22,6 +19,7 @@ from worldgan.benchmark.suite import Job
 from worldgan.config import to_mapping
 from worldgan.errors import WorldganError
 from worldgan.evaluation.returns import play
+from worldgan.executor import Executor, Failed, Workers
 from worldgan.files import atomic_write, sole_writer
 from worldgan.machine import keep_memory
 from worldgan.progress import Report, say
@@ -33,17 +31,9 @@ FORMAT = 2
 POINTS = 200
 """Of a learning curve, at most, in a run's file."""
 LONGEST = 2000
-"""Characters of what went wrong in a run: more than a pipe holds would never be said."""
-PATIENCE = 30.0
-"""Seconds that interrupted runs have to keep what they have learnt."""
+"""Characters of what went wrong in a run, at most."""
 
 Result = dict[str, Any]
-
-
-class _Running(NamedTuple):
-    job: Job
-    process: SpawnProcess
-    said: Connection
 
 
 def result_file(job: Job) -> Path:
@@ -143,32 +133,19 @@ def _spent(job: Job) -> dict[str, float]:
         raise WorldganError(f"{file} is damaged ({error}): delete it, and that time is not counted") from None
 
 
-def run_all(jobs: Sequence[Job], *, workers: int, report: Report) -> list[str]:
-    """Do what is not finished, ``workers`` runs at a time -> a line for each that failed; each is also said at once.
+def run_all(jobs: Sequence[Job], *, workers: Workers, report: Report) -> list[str]:
+    """Do runs, ``workers`` at a time -> a line for each that failed; each is also said at once.
 
     report: gets the number of runs that are over.
     """
-    waiting, running, failed = deque(jobs), dict[int, _Running](), list[str]()
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                started = _start(waiting.popleft())
-                running[started.process.sentinel] = started
-            for sentinel in wait(list(running)):
-                assert isinstance(sentinel, int)
-                over = running.pop(sentinel)
-                trouble = _trouble(over)
-                if trouble:
-                    failed.append(f"{over.job.title}: {trouble}")
-                    say(failed[-1])
-                report(len(jobs) - len(waiting) - len(running), over.job.title)
-    finally:
-        for left in running.values():
-            left.process.terminate()
-        for left in running.values():
-            left.process.join(PATIENCE)
-            left.process.kill()
-            left.process.join()
+    # No retries: what a process died of, such as too little memory, is most likely still there.
+    executor, failed = Executor(workers, retries=0, fresh=True), list[str]()
+    with closing(executor.stream(_work, jobs)) as endings:
+        for over, (number, ending) in enumerate(endings, start=1):
+            if isinstance(ending, Failed):
+                failed.append(f"{jobs[number].title}: {ending.reason[:LONGEST]}")
+                say(failed[-1])
+            report(over, jobs[number].title)
     return failed
 
 
@@ -196,17 +173,8 @@ def _recipe(job: Job) -> Result:
     }
 
 
-def _start(job: Job) -> _Running:
-    context = get_context("spawn")  # a fork would inherit torch's threads, without the threads
-    hears, says = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, says))
-    process.start()
-    says.close()  # the child alone holds it, so that its death is heard
-    return _Running(job, process, hears)
-
-
-def _work(job: Job, says: Connection) -> None:
-    """In a process of its own: write the result, or say in a line why there is none."""
+def _work(job: Job) -> None:
+    """In a process of its own: write the result."""
     keep_memory()
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
@@ -215,25 +183,11 @@ def _work(job: Job, says: Connection) -> None:
     try:
         with sole_writer(job.folder):
             atomic_write(result_file(job), json.dumps(perform(job), indent=1, allow_nan=False).encode())
-    except WorldganError as error:
-        says.send(str(error)[:LONGEST])
-    except Exception as error:  # whatever a competitor or an env raises costs its own run alone
-        says.send(f"{type(error).__name__}: {error}"[:LONGEST])
     except KeyboardInterrupt:
-        says.send("interrupted")
+        raise WorldganError("interrupted") from None
 
 
 def _interrupted(number: int, frame: object) -> None:
-    """Interrupt once: a second signal, of Ctrl-C and of ``run_all``, would interrupt the saving."""
+    """Interrupt once: a second signal, of Ctrl-C and of the executor, would interrupt the saving."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _trouble(over: _Running) -> str:
-    """Why a run has no result, in a line; nothing if it has one."""
-    over.process.join()
-    try:
-        return " ".join(str(over.said.recv()).split())
-    except EOFError:
-        code = over.process.exitcode
-        return "" if code == 0 and result_file(over.job).exists() else f"its process died with exit code {code}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from worldgan import envs
-from worldgan.cli.settings import OneOf, Settings, check_same, each_of, model_at, options_of, planners
+from worldgan.cli.settings import OneOf, Settings, check_same, each_of, model_at, options_of, planners, signals
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.progress import progress
@@ -39,7 +39,7 @@ def plan(
     max_steps: int = 1000,
     seed: int = 0,
     pessimism: float = 0.0,
-    distrust: Literal["realism", "disagreement", "surprise"] = "realism",
+    distrust: Annotated[str, tyro.conf.arg(help_behavior_hint=OneOf(signals))] = "realism",
     ensemble: tuple[Path, ...] = (),
     env_args: Settings = (),
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
@@ -64,11 +64,12 @@ def plan(
         env_args: options of the env; without any, those that the model was trained with.
         settings: single settings of the planner, such as iterations=4 or simulations=64.
     """
-    from worldgan.agents import PlannerConfig, check_match, planner_named
+    from worldgan.agents import PlannerConfig, check_match, check_signal, planner_named
     from worldgan.config import load as configure
     from worldgan.evaluation.returns import imagined_vs_real, play, summary
     from worldgan.pictures import animate
 
+    check_signal(distrust)
     make = None if planner == ACTOR else planner_named(planner, [ACTOR])
     if make is None and (pessimism or ensemble):
         raise WorldganError("expected a planner with --pessimism or --ensemble, got actor, which imagines nothing")

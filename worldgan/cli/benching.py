@@ -8,12 +8,13 @@ from typing import Annotated
 import tyro
 
 from worldgan.cli.settings import Settings, command_line, each_of
+from worldgan.executor import Workers
 
 
 def bench(
     config: tyro.conf.Positional[str],
     out: Path,
-    workers: int = 1,
+    workers: Workers = 1,
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
     """Let agents that plan in a learned model and model-free ones compete at equal real steps; writes a page about it.
@@ -23,7 +24,7 @@ def bench(
     Args:
         config: a YAML file, or the name of a preset: bench/builtin, bench/minatar, bench/atari.
         out: folder for runs, report.json, curves.png and index.html.
-        workers: runs at a time, a process each; 0 only writes up what is there.
+        workers: runs at a time, a process each, or ray for those of a whole cluster; 0 only writes up what is there.
         settings: single settings of the benchmark, such as seeds=2 or competitors.ppo.envs=4.
     """
     from worldgan.benchmark import bench as run

@@ -83,6 +83,13 @@ def planners() -> list[str]:
     return list(PLANNERS)
 
 
+def signals() -> list[str]:
+    """Names of all signs of distrust."""
+    from worldgan.agents import SIGNALS
+
+    return list(SIGNALS)
+
+
 def model_at(run: str | Path) -> WorldModel[Any]:
     """The model of a run or an exported file."""
     from worldgan import load

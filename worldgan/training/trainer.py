@@ -26,6 +26,7 @@ from worldgan.pixels import Frames, to_array
 from worldgan.progress import Report
 from worldgan.rollout import copy_last, rollout
 from worldgan.seeding import derive, torch_rng
+from worldgan.tensorfiles import fitting
 from worldgan.training.alarm import Alarm
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.checkup import Checkup
@@ -274,17 +275,13 @@ class Trainer:
         if not self.info.progress:
             return
         state = self.run.state()
-        try:
+        with fitting(self.run.path / "state.pt", "run.json"):
             self.learner.load_state_dict(state["learner"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             self.pulse = Pulse()
             if "pulse" in state:  # older runs have none
                 self.pulse.load_state_dict(state["pulse"])
                 self.setbacks = Setbacks(**state["setbacks"])
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
-            raise WorldganError(
-                f"{self.run.path}/state.pt does not fit run.json: train again into another folder"
-            ) from None
         parallel.meet()  # before one writes what others still read
 
     @parallel.led
