@@ -22,8 +22,8 @@ check: $(READY)  ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## Frames per second of the simulator, and what a frame costs
-	$(BIN)/python benchmarks/simulate.py
+bench: $(READY)  ## What this machine can do, and how much of it simulation and training get
+	$(BIN)/python benchmarks/roofline.py
 
 faults: $(READY)  ## Kill, fill, cut, flip and mutate everything, and write docs/reliability.md; an hour or two
 	$(BIN)/python tests/faults/run.py --out docs/results/faults.json --page docs/reliability.md
