@@ -19,6 +19,7 @@ FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
         "rollout", "configs", "version", "arrays", "inverse", "controls", "parallel", "executor", "tensorfiles",
+        "device",
     },
     {"data", "envs"},
     {"models"},

@@ -20,6 +20,7 @@ from worldgan.evaluation.speed import frames_per_second
 from worldgan.evaluation.write_up import About, write_up
 from worldgan.evaluation.yardstick import Ground, Measures, Sizes, Yardstick, ground
 from worldgan.files import atomic_write
+from worldgan.models.world import NextFrameModel
 from worldgan.progress import progress
 from worldgan.seeding import derive
 from worldgan.simulator import SimulatedVectorEnv
@@ -80,9 +81,10 @@ def compare(comparison: Comparison, out: Path) -> dict[str, Measures]:
     families, shown = dict[str, Measures](), {REAL: yardstick.real()}
     for family, experiment in comparison.experiments.items():
         run = _trained(store.path, experiment, out / "runs" / family)
+        model = run.model(device=experiment.training.device)
         with progress(f"measure {family}", 100, unit="%") as report:
-            measures, shown[family] = yardstick.measure(family, run.model(), report)
-        families[family] = replace(measures, cost=_cost(run))
+            measures, shown[family] = yardstick.measure(family, model, report)
+        families[family] = replace(measures, cost=_cost(run, model))
         write_up(out, comparison.about(), families | references, shown)
     return families | references
 
@@ -122,8 +124,8 @@ def _trained(data: Path, experiment: Experiment, out: Path) -> Run:
         return train(data, experiment, out, resume=True, report=lambda done, note="": report(100 * done, note))
 
 
-def _cost(run: Run) -> dict[str, float | None]:
-    spent, model = run.info().progress, run.model()
+def _cost(run: Run, model: NextFrameModel) -> dict[str, float | None]:
+    spent = run.info().progress
     parts = (model.networks.predictor, model.networks.outcome)
     envs = SimulatedVectorEnv(model, SPEED_ENVS, starts=run.starts(beginnings=False))
     return {

@@ -13,6 +13,7 @@ from worldgan.agents import AgentFolder, AgentInfo, DreamConfig, Dreamer, check_
 from worldgan.config import check_unchanged, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import WindowSampler, loader
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 from worldgan.files import sole_writer
 from worldgan.progress import Report
@@ -32,17 +33,19 @@ def dream(
     data: Path | None = None,
     resume: bool = False,
     report: Report | None = None,
+    device: Device = "cpu",
 ) -> AgentFolder:
     """Train an agent in the model of ``run`` into folder ``out``.
 
     data: whose states to start from, by default those that the model was trained on.
     resume: go on with the agent in ``out``, if there is one, under the options it was begun with.
     report: gets the share of the budget that is spent, 0 to 1.
+    device: what the model computes on; the agent's networks, small ones, are on the CPU.
     Raises WorldganError if run, data and agent do not fit together, or ``out`` holds an agent and resume is False.
     """
     if (config.steps is None) == (config.minutes is None):
         raise WorldganError(f"expected either steps or minutes, got steps={config.steps}, minutes={config.minutes}")
-    model, folder = Run(run).model(), AgentFolder(out)
+    model, folder = Run(run).model(device=device), AgentFolder(out)
     store = EpisodeStore.open(data or Path(Run(run).info().data))
     check_match(model.spec, store.spec)
     info = AgentInfo(model.spec, model.context, config, str(run), str(store.path))

@@ -132,7 +132,10 @@ def _round(make_env: MakeEnv, spec: EnvSpec, config: LearnConfig, out: Path, num
     store = _collect(make_env, spec, config, out, number, part(report, 0, 1, _target(config, number)))
     run = train(store.path, _experiment(config, number), out / "model", resume=True, report=part(report, 1, 2, 1))
     dreaming = replace(config.dream, steps=number * config.dreams)
-    agent = dream(run.path, dreaming, out / "agent", data=store.path, resume=True, report=part(report, 2, 3, 1))
+    agent = dream(
+        run.path, dreaming, out / "agent", data=store.path, resume=True, report=part(report, 2, 3, 1),
+        device=config.training.device,
+    )  # fmt: skip
     returns = [total for steps, total, length in _episodes(store) if steps - length >= before]
     return Round(
         steps=store.steps,

@@ -94,9 +94,9 @@ def mean(values: Tensor) -> Tensor:
     """Over processes, without a gradient; the same bits in each of them."""
     if not _joined():
         return values
-    found = values.detach().clone()
+    found = values.detach().to("cpu", copy=True)  # where gloo is at home, and several processes may share a GPU
     _sum(found)
-    return found / size()
+    return (found / size()).to(values.device)
 
 
 def means(values: Mapping[str, float]) -> dict[str, float]:
@@ -126,10 +126,11 @@ def gathered(rows: Tensor) -> Tensor:
     """Rows [B, ...] of every process, one after the other."""
     if not _joined():
         return rows
-    found = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(size())]
+    sent = rows.cpu().contiguous()
+    found = [torch.empty_like(sent) for _ in range(size())]
     with _reached():
-        dist.all_gather(found, rows.contiguous())
-    return torch.cat(found)
+        dist.all_gather(found, sent)
+    return torch.cat(found).to(rows.device)
 
 
 def own(whole: Tensor, parts: int = 1) -> Tensor:

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from worldgan.arrays import ArrayModel
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 from worldgan.pixels import Frames, to_rgb
 from worldgan.runtime import is_exported
@@ -56,16 +57,18 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         beginnings: bool = True,
         starts: tuple[ArrayLike, ArrayLike] | None = None,
         render_mode: str | None = None,
+        device: Device = "cpu",
     ) -> None:
         """model: folder of a run, an exported ``.onnx`` file, or a world model, which then needs ``starts``.
 
+        device: what a run's model computes on.
         beginnings: start where episodes began; otherwise anywhere in them.
         starts: states to start from instead, uint8 [M, K, C, H, W] and encoded actions [M, K - 1, A].
         Raises WorldganError for a folder without a usable run, or a file that is no exported model.
         """
         if isinstance(model, str | Path):
             saved = _saved(Path(model))
-            model = saved.model()  # first: its message says what is wrong with the folder
+            model = saved.model(device=device)  # first: its message says what is wrong with the folder
             starts = starts or saved.starts(beginnings=beginnings)
         if starts is None:
             raise WorldganError("expected states to start from beside a model that is not a run's folder, got none")

@@ -27,7 +27,7 @@ from worldgan.files import atomic_write
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a ``.safetensors`` file, with a checksum in its header: the format itself has none."""
-    whole = {key: tensor.detach().contiguous() for key, tensor in tensors.items()}
+    whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     data = dump_tensors(whole, metadata={"crc32": _checksum(whole)})
     atomic_write(path, data)
 
@@ -62,7 +62,7 @@ def read_state(path: Path) -> dict[str, Any]:
             wrong = archive.testzip()
         if wrong is not None:
             raise ValueError(f"checksum of {wrong}")
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
     except Exception as error:  # a damaged pickle can raise almost anything

@@ -106,15 +106,17 @@ class Window:
 
     def first(self, horizon: int) -> Window:
         """The same windows with only the first ``horizon`` targets."""
-        frames = self.context + horizon
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
-        per_frame = {"frames", "visible"}
-        cut = {
-            name: value[:, : frames if name in per_frame else frames - 1]
-            for name, value in found.items()
-            if value is not None and name != "context"
-        }
+        frames, per_frame = self.context + horizon, {"frames", "visible"}
+        cut = {name: value[:, : frames if name in per_frame else frames - 1] for name, value in self._tensors().items()}
         return replace(self, **cut)
+
+    def to(self, device: torch.device) -> Window:
+        """The same windows there."""
+        return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "context"}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class Outcomes:
 class WorldModel(Protocol[State]):
     """All that the simulator, planners and evaluation know of a model. State is opaque and explicit.
 
-    A State is branched by ``index`` (rows repeated, dropped or reordered along B) and merged by ``join``.
+    A State is branched by ``index`` (rows repeated, dropped or reordered along B) and merged by ``join``. It may be on
+    any device; all other tensors, given and returned, are on the CPU, and so is the generator.
     """
 
     @property
@@ -197,6 +200,9 @@ class Learner(Protocol):
 
     def update(self, window: Window) -> Metrics:
         """One optimisation step on ``window``; every target in it is predicted from the model's own rollout."""
+
+    def to(self, device: torch.device) -> None:
+        """Move all that it computes with, before the first update; windows are then to be there, too."""
 
     def world_model(self) -> WorldModel[Any]:
         """The model with averaged (EMA) weights, ready to simulate. It shares memory with the learner."""

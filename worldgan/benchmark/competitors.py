@@ -131,7 +131,8 @@ class Plan:
         store = collect(
             job.make_env, job.spec(), data, steps=job.budget, max_episode_steps=job.max_steps, seed=job.seed
         )
-        model = train(data, self.experiment(job), run, resume=True).model()
+        experiment = self.experiment(job)
+        model = train(data, experiment, run, resume=True).model(device=experiment.training.device)
         return Learnt(planner_named(self.planner)(model, self.config(job)), store.steps, [], resumed=True)
 
 

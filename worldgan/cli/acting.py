@@ -10,6 +10,7 @@ import tyro
 
 from worldgan import envs
 from worldgan.cli.settings import OneOf, Settings, check_same, each_of, model_at, options_of, planners, signals
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.progress import progress
@@ -41,6 +42,7 @@ def plan(
     pessimism: float = 0.0,
     distrust: Annotated[str, tyro.conf.arg(help_behavior_hint=OneOf(signals))] = "realism",
     ensemble: tuple[Path, ...] = (),
+    device: Device = "cpu",
     env_args: Settings = (),
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
@@ -61,6 +63,7 @@ def plan(
         pessimism: reward that an imagined step costs for each usual spread by which it is less trusted than usual.
         distrust: what tells how far to trust a step: the discriminator (gan), an ensemble, or prior and posterior.
         ensemble: two runs or exported files or more, whose disagreement tells where not to trust the model.
+        device: what models compute on.
         env_args: options of the env; without any, those that the model was trained with.
         settings: single settings of the planner, such as iterations=4 or simulations=64.
     """
@@ -73,14 +76,14 @@ def plan(
     make = None if planner == ACTOR else planner_named(planner, [ACTOR])
     if make is None and (pessimism or ensemble):
         raise WorldganError("expected a planner with --pessimism or --ensemble, got actor, which imagines nothing")
-    world = model_at(model)
+    world = model_at(model, device)
     options = options_of(env_args) if env_args else dict(world.spec.options)
     check_match(world.spec, envs.spec(env, options))
     check_same(world.spec.id, env)
     chosen = {"horizon": horizon, "candidates": candidates, "samples": samples, "seed": seed}
     config = configure(PlannerConfig, None, [*(f"{key}={value}" for key, value in chosen.items()), *each_of(settings)])
     networks = None if agent is None else _networks(agent, world, plans=make is not None)
-    player = _player(make, _cautious(model, pessimism, distrust, ensemble), config, networks)
+    player = _player(make, _cautious(model, pessimism, distrust, ensemble, device), config, networks)
     with progress(f"plan {env}", episodes, unit="episodes") as report:
         played = play(
             lambda: envs.make(env, **options),
@@ -172,26 +175,26 @@ def _player(
     return make(Recall(model, networks.frames), config, value=networks.value)
 
 
-def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, ...]) -> WorldModel[Any]:
+def _cautious(model: Path, weight: float, distrust: str, ensemble: tuple[Path, ...], device: Device) -> WorldModel[Any]:
     """The model to plan in: itself, or with lower rewards where it is not to be trusted."""
     from worldgan.agents import Ensemble, Pessimist, usual
 
     kept = saved(model)
-    world: WorldModel[Any] = _telling(kept, distrust) if weight else kept.model()
+    world: WorldModel[Any] = _telling(kept, distrust, device) if weight else kept.model(device=device)
     if ensemble:
-        world = Ensemble(world, [model_at(path) for path in ensemble])
+        world = Ensemble(world, [model_at(path, device) for path in ensemble])
     if not weight:
         return world
     return Pessimist(world, usual(world, kept.starts(beginnings=False), distrust), distrust=distrust, weight=weight)
 
 
-def _telling(kept: Run | ExportedRun, distrust: str) -> WorldModel[Any]:
+def _telling(kept: Run | ExportedRun, distrust: str, device: Device) -> WorldModel[Any]:
     """The model, saying with each step how far to trust it."""
     from worldgan.training.checkpoint import Run
 
     if isinstance(kept, Run):
-        return kept.model(realism=distrust == "realism", surprise=distrust == "surprise")
+        return kept.model(realism=distrust == "realism", surprise=distrust == "surprise", device=device)
     if distrust != "disagreement":
         expected = "expected --distrust disagreement with --ensemble, or the folder of the run"
         raise WorldganError(f"{expected}: the exported file {kept.path} cannot tell its {distrust}")
-    return kept.model()
+    return kept.model(device=device)

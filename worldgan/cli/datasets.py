@@ -13,6 +13,7 @@ import tyro
 from worldgan import envs
 from worldgan.cli.settings import OneOf, Settings, check_same, options_of, planners
 from worldgan.data.store import EpisodeStore
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 from worldgan.progress import Report, part, progress
 from worldgan.saved import saved
@@ -40,6 +41,7 @@ def collect(
     seed: int = 0,
     epsilon: float = 0.1,
     workers: str = "1",
+    device: Device = "cpu",
     env_args: Settings = (),
 ) -> None:
     """Play episodes into a data set; run it again to go on after an interruption, or with more steps.
@@ -53,6 +55,7 @@ def collect(
         seed: of everything random.
         epsilon: share of random actions beside a planner's.
         workers: processes that play at random, with the same result as one; or "ray", for a whole cluster.
+        device: what the policy's model computes on.
         env_args: options of the env, such as size=64 or sticky=0; without any, those that the policy's model knows.
     """
     from worldgan.agents import PLANNERS, PlannerConfig, check_match
@@ -62,7 +65,7 @@ def collect(
     executor, options, agent, name = Executor.named(workers), options_of(env_args), None, policy
     if policy != "random":
         kept = saved(Path(policy))
-        world, name = kept.model(), f"{policy} {kept.stamp()}"
+        world, name = kept.model(device=device), f"{policy} {kept.stamp()}"
         options = options or dict(world.spec.options)
         check_match(world.spec, envs.spec(env, options))
         check_same(world.spec.id, env)
@@ -92,6 +95,7 @@ def imagine(
     num_envs: int = 16,
     horizon: int = 200,
     seed: int = 0,
+    device: Device = "cpu",
 ) -> None:
     """Play episodes in the learned simulator into a data set; run it again to go on, or with more steps.
 
@@ -103,12 +107,13 @@ def imagine(
         num_envs: envs imagined at once.
         horizon: steps after which an episode is truncated.
         seed: of everything random.
+        device: what the model computes on.
     """
     from worldgan.agents import PlannerConfig, planner_named
     from worldgan.imagine import imagine as play
 
     make, kept = None if policy == "random" else planner_named(policy, ["random"]), saved(model)
-    world = kept.model()
+    world = kept.model(device=device)
     agent = make(world, PlannerConfig(seed=seed)) if make else None
     with progress(f"imagine {world.spec.id}", steps) as report:
         store = play(

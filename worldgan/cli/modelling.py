@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from worldgan.cli.settings import Settings, command_line, each_of, experiment_of
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 from worldgan.progress import progress, say
 from worldgan.saved import saved
@@ -59,6 +60,7 @@ def dream(
     resume: bool = False,
     data: Path | None = None,
     seed: int | None = None,
+    device: Device = "cpu",
     config: Path | None = None,
     settings: Annotated[Settings, tyro.conf.arg(name="set")] = (),
 ) -> None:
@@ -72,6 +74,7 @@ def dream(
         resume: go on with the agent in OUT.
         data: folder of a data set to start from states of; without it, that of the run.
         seed: of everything random; without it, that of the settings.
+        device: what the model computes on.
         config: a YAML file.
         settings: single settings, such as horizon=10 or entropy=0.003.
     """
@@ -85,7 +88,10 @@ def dream(
     if seed is not None:
         chosen = replace(chosen, seed=seed)
     with progress("dream", 100, unit="%") as report:
-        learn(run, chosen, out, data=data, resume=resume, report=lambda done, note="": report(100 * done, note))
+        learn(
+            run, chosen, out, data=data, resume=resume, report=lambda done, note="": report(100 * done, note),
+            device=device,
+        )  # fmt: skip
     print(f"agent at {out}")
 
 
@@ -98,6 +104,7 @@ def evaluate(
     samples: int = 4,
     policies: int = 10,
     seed: int = 0,
+    device: Device = "cpu",
 ) -> None:
     """Put trained runs beside each other on held-out windows: table, metrics.json, curves, strip and animation.
 
@@ -113,6 +120,7 @@ def evaluate(
         samples: rollouts per context for the "best of N" metrics.
         policies: how many are ranked by their returns, minutes of work for large frames; 0 ranks none.
         seed: of windows, samples and policies.
+        device: what the models compute on.
     """
     from worldgan.data.store import EpisodeStore
     from worldgan.evaluation.held_out import evaluate as measure
@@ -124,7 +132,7 @@ def evaluate(
     found = [saved(path) for path in runs]
     families = [run.info().family for run in found]
     names = families if len({*families}) == len(families) else [str(run.path) for run in found]
-    models = {name: run.model() for name, run in zip(names, found, strict=True)}
+    models = {name: run.model(device=device) for name, run in zip(names, found, strict=True)}
     store = EpisodeStore.open(data)
     with progress("evaluate", len(models), unit="models") as report:
         curves = measure(

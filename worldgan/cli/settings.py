@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from worldgan.config import parse
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ def signals() -> list[str]:
     return list(SIGNALS)
 
 
-def model_at(run: str | Path) -> WorldModel[Any]:
+def model_at(run: str | Path, device: Device) -> WorldModel[Any]:
     """The model of a run or an exported file."""
     from worldgan import load
 
-    return load(run)
+    return load(run, device=device)
 
 
 def check_same(trained: str, env: str, *, what: str = "the model") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tyro
 
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 
 
@@ -15,6 +16,7 @@ def play(
     port: int = 8700,
     sessions: int = 6,
     seed: int | None = None,
+    device: Device = "cpu",
 ) -> None:
     """Open a page on which you play the learned simulator, with the real env beside it where it is installed.
 
@@ -24,10 +26,11 @@ def play(
         port: where, 0 for any that is free.
         sessions: tabs that can play at once.
         seed: of all chance; without one every play is different.
+        device: what the models compute on.
     """
     from worldgan.play.run import serve
 
-    serve(runs, host, port, sessions, seed)
+    serve(runs, host, port, sessions, seed, device)
 
 
 def export(

@@ -174,7 +174,7 @@ class Adversary:
         """
         if not self.config.wrong_action:
             return 0.0
-        others = torch.randperm(len(step.action), generator=generator)
+        others = torch.randperm(len(step.action), generator=generator).to(step.action.device)
         wrong = step.action[others]
         counts = step.valid & step.valid[others] & (wrong != step.action).any(1)
         on_wrong = self.discriminator(history.frames, history.then(wrong), real)

@@ -131,7 +131,7 @@ class Choices:
     def draw(self, generator: torch.Generator) -> Tensor:
         """One choice everywhere, [B, C p p, h, w]."""
         rows = self.logits.movedim(1, 3)
-        noise = torch.rand(rows.shape[:3], generator=generator)
+        noise = torch.rand(rows.shape[:3], generator=generator).to(rows.device)
         return self.pick(index(rows.flatten(0, 2), noise.flatten()).view(noise.shape))
 
     def surprise(self, patches: Tensor, scale: Tensor, temperature: float) -> Tensor:
@@ -238,8 +238,10 @@ class AutoregressiveLosses:
 
         They must not be chosen by what they show. Half of the rows stop after each round, as the first decide most.
         """
-        rounds = 1 - parallel.draw(torch.rand, (len(spread), 1, 1, 1), generator).clamp(min=1e-6).log2()
-        noisy, where = spread * parallel.draw(torch.rand, spread.shape, generator), torch.zeros_like(spread)
+        stops = parallel.draw(torch.rand, (len(spread), 1, 1, 1), generator).to(spread.device)
+        noise = parallel.draw(torch.rand, spread.shape, generator).to(spread.device)
+        rounds = 1 - stops.clamp(min=1e-6).log2()
+        noisy, where = spread * noise, torch.zeros_like(spread)
         for number in range(self.config.rounds):
             where = where + peaks(noisy * (1 - where)) * (number < rounds.floor())
         return where

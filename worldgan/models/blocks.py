@@ -12,7 +12,8 @@ from worldgan.models.patches import Patches
 
 def compute_dtype(parameter: Tensor) -> torch.dtype:
     """What a convolution will compute in: autocast's dtype, or the dtype of its weights."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else parameter.dtype
+    kind = parameter.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else parameter.dtype
 
 
 def grouped(channels: int) -> nn.GroupNorm:

@@ -25,7 +25,7 @@ class CodeEmbedding(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """See above."""
-        offsets = torch.arange(self.digits) * (self.values + 1)
+        offsets = torch.arange(self.digits, device=code.device) * (self.values + 1)
         vectors: Tensor = self.table(code + offsets)
         return vectors.sum(1)
 
@@ -53,20 +53,22 @@ class CodePrior(nn.Module):
 
     def open(self, rows: int) -> Tensor:
         """Codes with all digits open, [rows, digits]."""
-        return torch.full((rows, self.digits), self.values, dtype=torch.int64)
+        return torch.full((rows, self.digits), self.values, dtype=torch.int64, device=self.look.weight.device)
 
     @torch.no_grad()
     def draw(self, looked: Tensor, chance: Tensor) -> Tensor:
         """Uniform noise [B, digits] -> one code a row, [B, digits]."""
         code = self.open(looked.shape[0])
+        places = torch.arange(self.digits, device=code.device)
         for digit in range(self.digits):
             drawn = noise.index(self.logits(looked, code), chance[:, digit])
-            code = torch.where(torch.arange(self.digits) == digit, drawn[:, None], code)
+            code = torch.where(places == digit, drawn[:, None], code)
         return code
 
     def surprise(self, looked: Tensor, code: Tensor) -> Tensor:
         """-log p(code), in nats, [B]."""
-        prefixes = prefix(code[:, None].expand(-1, self.digits, -1), torch.arange(self.digits), self.values)
+        places = torch.arange(self.digits, device=code.device)
+        prefixes = prefix(code[:, None].expand(-1, self.digits, -1), places, self.values)
         logits = self.logits(looked.repeat_interleave(self.digits, 0), prefixes.flatten(0, 1))
         each = F.cross_entropy(logits, code.flatten(), reduction="none")
         return each.view(-1, self.digits).sum(1)
@@ -79,10 +81,10 @@ class CodePrior(nn.Module):
             logits = self.logits(rows, codes.repeat(len(looked), 1)).log_softmax(-1)
             odds = (odds[..., None] + logits.view(len(looked), len(codes), self.values)).flatten(1)
             codes = codes.repeat_interleave(self.values, 0)
-            codes[:, digit] = torch.arange(self.values).repeat(len(codes) // self.values)
+            codes[:, digit] = torch.arange(self.values, device=codes.device).repeat(len(codes) // self.values)
         return codes, odds.exp()
 
 
 def prefix(code: Tensor, known: Tensor, values: int) -> Tensor:
     """Codes [..., digits] with all but the first ``known`` [...] digits opened."""
-    return torch.where(torch.arange(code.shape[-1]) < known[..., None], code, values)
+    return torch.where(torch.arange(code.shape[-1], device=code.device) < known[..., None], code, values)

@@ -87,7 +87,7 @@ class LevelEmbedding(nn.Module):
     def forward(self, sigma: Tensor) -> Tensor:
         """See above."""
         # c_noise spans about 1, so the slowest of these waves orders all levels and the fastest tells near ones apart.
-        angles = sigma.log()[:, None] / 4 * math.pi * 2 ** torch.arange(4)
+        angles = sigma.log()[:, None] / 4 * math.pi * 2 ** torch.arange(4, device=sigma.device)
         waves = torch.cat([angles.sin(), angles.cos()], dim=1)
         return self.mix(self.waves(waves.to(compute_dtype(self.waves.weight))))
 
@@ -132,7 +132,8 @@ class Denoiser(nn.Module):
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W]."""
-        return self.draw_from(seen, torch.rand(len(seen.last), self.chances, generator=generator))
+        noise = torch.rand(len(seen.last), self.chances, generator=generator)
+        return self.draw_from(seen, noise.to(seen.last.device))
 
     def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
         """The one that uniform noise [B, chances] leads to."""
@@ -142,7 +143,8 @@ class Denoiser(nn.Module):
     def near(self, seen: Seen, target: Tensor, generator: torch.Generator) -> Tensor:
         """What sampling would end in, had its first step led to ``target`` [B, C, H, W]; a single one starts there."""
         levels = self.levels[min(1, len(self.levels) - 2) :]
-        return self.denoise(seen, target + levels[0] * parallel.draw(torch.randn, target.shape, generator), levels)
+        noise = parallel.draw(torch.randn, target.shape, generator).to(target.device)
+        return self.denoise(seen, target + levels[0] * noise, levels)
 
     sample, sample_from, candidates = one_draw, draw_of_noise, equal_draws
 
@@ -177,8 +179,9 @@ class DiffusionLosses:
         """
         actions = history.then(step.action)
         seen = self.denoiser.backbone.see(history.frames, actions)
-        sigma = self.noise(len(step.target), now.generator)
-        noisy = step.target + sigma[:, None, None, None] * parallel.draw(torch.randn, step.target.shape, now.generator)
+        sigma = self.noise(len(step.target), now.generator).to(step.target.device)
+        noise = parallel.draw(torch.randn, step.target.shape, now.generator).to(step.target.device)
+        noisy = step.target + sigma[:, None, None, None] * noise
         clean = self.denoiser(seen, noisy, sigma)
         with torch.no_grad():
             sampled = self.denoiser.near(seen, step.target, now.generator)

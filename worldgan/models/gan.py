@@ -94,7 +94,8 @@ class Generator(nn.Module):
 
     def sample(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """See ``Predictor``."""
-        return self.sample_from(frames, actions, torch.rand(len(frames), self.chances, generator=generator))
+        noise = torch.rand(len(frames), self.chances, generator=generator)
+        return self.sample_from(frames, actions, noise.to(frames.device))
 
     def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
         """See ``NoisePredictor``: a number for each digit of the code."""
@@ -110,7 +111,7 @@ class Generator(nn.Module):
         seen = self.backbone.see(frames, actions)
         codes, odds = self.prior.every(self.prior.look_at(seen))
         probability, chosen = odds.topk(min(count, len(codes)))
-        rows = torch.arange(len(frames)).repeat_interleave(chosen.shape[1])
+        rows = torch.arange(len(frames), device=frames.device).repeat_interleave(chosen.shape[1])
         drawn = self.frames(self.decode(seen.index(rows), codes[chosen.flatten()]))
         return drawn.unflatten(0, chosen.shape), probability / probability.sum(dim=1, keepdim=True)
 
@@ -137,11 +138,12 @@ class Generator(nn.Module):
         """
         values = self.prior.values
         weight = 1 if visible is None else self.backbone.patches(visible.expand_as(target).float())[:, None]
-        goal, rows = self.backbone.patches(target)[:, None], torch.arange(len(target)).repeat_interleave(values)
+        goal = self.backbone.patches(target)[:, None]
+        rows = torch.arange(len(target), device=target.device).repeat_interleave(values)
         repeated, code = seen.index(rows), self.prior.open(len(target))
         for digit in range(self.prior.digits):
             tries = code[rows]
-            tries[:, digit] = torch.arange(values).repeat(len(target))
+            tries[:, digit] = torch.arange(values, device=target.device).repeat(len(target))
             frames = self.decode(repeated, tries).unflatten(0, (len(target), values))
             error = (weight * (frames - goal)).square().mean((2, 3, 4))
             code[:, digit] = choose(error, -self.prior.logits(looked, code).log_softmax(1))
@@ -172,8 +174,9 @@ class GanLosses:
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
         code = self.explain(seen.detach(), looked.detach(), step, now)
-        drawn = generator.prior.draw(looked, parallel.draw(torch.rand, code.shape, now.generator))
-        known = parallel.draw(partial(torch.randint, self.config.digits), code.shape[:1], now.generator)
+        chance = parallel.draw(torch.rand, code.shape, now.generator).to(code.device)
+        drawn = generator.prior.draw(looked, chance)
+        known = parallel.draw(partial(torch.randint, self.config.digits), code.shape[:1], now.generator).to(code.device)
         codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
         explained, fake, vague = generator.frames(generator.decode(seen.repeat(3), codes)).chunk(3)
         nexts = (step.target, explained.detach())
@@ -213,7 +216,7 @@ class GanLosses:
             return error.argmin(dim=1)
         temperature = 0.01 ** (now.updates / self.config.explore)
         logits = -error / (temperature * error.mean(dim=1, keepdim=True)).clamp(min=1e-8)  # 0 where nothing moves
-        return index(logits, parallel.draw(torch.rand, error.shape[:1], now.generator))
+        return index(logits, parallel.draw(torch.rand, error.shape[:1], now.generator).to(error.device))
 
 
 def learner(spec: EnvSpec, config: GanConfig, seed: int) -> RolloutLearner:

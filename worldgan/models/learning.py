@@ -45,9 +45,12 @@ def initialised(build: Callable[[], M], seed: int) -> M:
         return build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def uses_bf16(precision: Precision) -> bool:
-    """Whether to compute in bfloat16; "auto" does where this CPU has instructions for it."""
-    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+def uses_bf16(precision: Precision, kind: str = "cpu") -> bool:
+    """Whether to compute in bfloat16; "auto" does where the device, cpu or cuda, has instructions for it."""
+    if kind == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return precision == "bf16" or (precision == "auto" and fast)
 
 
@@ -158,9 +161,10 @@ def learn_from_rollout(
     from step to step, so memory does not grow with T, and a stochastic model can be kept on the real trajectory.
     """
     history, steps = transitions(window)
+    kind = window.frames.device.type
     totals: dict[str, float] = {}
     for step in steps:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=uses_bf16(precision)):
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=uses_bf16(precision, kind)):
             named, frame = losses(history, step)
             (torch.stack(list(named.values())).sum() / len(steps)).backward()
         for name, loss in named.items():
@@ -306,6 +310,11 @@ class RolloutLearner:
         """See ``Learner``."""
         for optimiser in self.optimisers.values():
             optimiser.scale *= factor
+
+    def to(self, device: torch.device) -> None:
+        """See ``Learner``; torch leaves a module's parameters the same objects, which the optimisers know."""
+        self.networks.to(device)
+        self.average.module.to(device)
 
     def losses(self, history: History, step: Transition) -> tuple[dict[str, Tensor], Tensor]:
         """The family's losses now."""

@@ -66,7 +66,7 @@ def moved(frame: Tensor, kernels: Tensor) -> Tensor:
         found = kernels.flatten(2) @ torch.stack(shifts, dim=1).flatten(2)
         return found.unflatten(2, frame.shape[1:])
     padded = padded.transpose(0, 1)
-    with torch.autocast("cpu", enabled=False):  # at bfloat16 a still pixel would lose up to a grey level
+    with torch.autocast(frame.device.type, enabled=False):  # at bfloat16 a still pixel would lose up to a grey level
         found = F.conv2d(padded, kernels.flatten(0, 1)[:, None], groups=batch)  # [C, B M, H, W]: a row is a group
     return found.unflatten(1, (batch, motions)).permute(1, 2, 0, 3, 4)
 

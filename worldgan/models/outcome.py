@@ -36,7 +36,7 @@ class OutcomeHead(nn.Module):
     def predict(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """The same -> expected reward [B], termination probability [B]."""
         reward, terminated = self(frames, actions, next_frame)
-        return reward.softmax(-1) @ self.centres, terminated.sigmoid()
+        return reward.softmax(-1) @ self.centres.to(reward.device), terminated.sigmoid()
 
     def losses(
         self,
@@ -51,7 +51,7 @@ class OutcomeHead(nn.Module):
         Cross-entropy with the two-hot reward (Hafner et al. 2023, eq. 9) plus that with termination.
         """
         reward_logits, end_logits = self(twice(frames), twice(actions), torch.cat(nexts))
-        target = twice(two_hot(reward, self.centres))
+        target = twice(two_hot(reward, self.centres.to(reward.device)))
         loss = -(target * reward_logits.log_softmax(-1)).sum(-1)
         ended = twice(terminated.float())
         loss = loss + F.binary_cross_entropy_with_logits(end_logits, ended, reduction="none")

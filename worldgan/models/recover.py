@@ -57,6 +57,11 @@ class RecoveringLearner:
         """The actions that it expects in uint8 frames [N, 3, C, H, W], encoded [N, A]."""
         return expected(self.inverse(to_float(frames)), self.actions)
 
+    def to(self, device: torch.device) -> None:
+        """See ``Learner``."""
+        self.learner.to(device)
+        self.inverse.to(device)
+
     def world_model(self) -> WorldModel[Any]:
         """See ``Learner``."""
         return self.learner.world_model()

@@ -33,7 +33,7 @@ def slope_penalty(
     nudge: with 0.01, bfloat16's rounding of the logits is twice the slope that is to be measured.
     """
     noise = parallel.draw(torch.randn, frames.shape, generator, parts=2)  # real frames, then fake ones
-    return ((judge(frames + nudge * noise) - logits) / nudge).square() / 2
+    return ((judge(frames + nudge * noise.to(frames.device)) - logits) / nudge).square() / 2
 
 
 def gradient_penalty(judge: Judge, frames: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def interpolated_penalty(judge: Judge, frames: Tensor, others: Tensor, generator
     """
     chance = partial(torch.rand, dtype=frames.dtype)
     share = parallel.draw(chance, (len(frames), *[1] * (frames.dim() - 1)), generator, parts=2)
-    square = _gradient(judge, torch.lerp(frames, others, share)).square().sum(1)
+    square = _gradient(judge, torch.lerp(frames, others, share.to(frames.device))).square().sum(1)
     return (square.clamp(min=1e-12).sqrt() - 1).square()  # the root has no slope at zero
 
 

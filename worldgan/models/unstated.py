@@ -38,7 +38,7 @@ def only_candidate(
 ) -> tuple[Tensor, Tensor]:
     """``Predictor.candidates``: the one candidate."""
     del count, generator
-    return self(frames, actions)[:, None], torch.ones(len(frames), 1)
+    return self(frames, actions)[:, None], torch.ones(len(frames), 1, device=frames.device)
 
 
 class Drawing(Protocol):
@@ -71,6 +71,7 @@ def equal_draws(
     self: Drawing, frames: Tensor, actions: Tensor, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """``Predictor.candidates``: ``count`` draws of each history, which is seen once, 1 / ``count`` each."""
-    rows = torch.arange(len(frames)).repeat_interleave(count)
+    rows = torch.arange(len(frames), device=frames.device).repeat_interleave(count)
     drawn = self.draw(self.backbone.see(frames, actions).index(rows), generator)
-    return drawn.unflatten(0, (len(frames), count)), torch.full((len(frames), count), 1 / count)
+    odds = torch.full((len(frames), count), 1 / count, device=frames.device)
+    return drawn.unflatten(0, (len(frames), count)), odds

@@ -69,7 +69,7 @@ class Gaussian(NamedTuple):
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """One sample a row, [B, Z]."""
-        return self.at(parallel.draw(torch.randn, self.mean.shape, generator))
+        return self.at(parallel.draw(torch.randn, self.mean.shape, generator).to(self.mean.device))
 
     def at(self, normals: Tensor) -> Tensor:
         """The sample of standard normal numbers [B, Z]; gradients flow (Kingma & Welling 2014, section 2.4)."""
@@ -129,7 +129,8 @@ class LatentPredictor(nn.Module):
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """One next frame a row, [B, C, H, W]."""
-        return self.draw_from(seen, torch.rand(len(seen.last), self.chances, generator=generator))
+        noise = torch.rand(len(seen.last), self.chances, generator=generator)
+        return self.draw_from(seen, noise.to(seen.last.device))
 
     def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
         """The one that uniform noise [B, chances] leads to."""

@@ -55,7 +55,7 @@ def distinct(frames: Tensor, probability: Tensor, count: int) -> tuple[Tensor, T
     left is scaled to sum to 1; a row with fewer different frames than others is filled up with probability 0.
     """
     order = probability.argsort(dim=1, descending=True, stable=True)
-    rows = torch.arange(len(frames))[:, None]
+    rows = torch.arange(len(frames), device=frames.device)[:, None]
     frames, probability = frames[rows, order], probability[rows, order]
     for i in range(frames.shape[1] - 1):
         gaps = (frames[:, i + 1 :] - frames[:, i : i + 1]).abs().amax((2, 3, 4))
@@ -121,6 +121,7 @@ class Networks(nn.Module):
 class NextFrameModel:
     """Steps histories with a predictor. Implements ``WorldModel[History]``.
 
+    States are where the networks are. This is the one place where tensors come from the CPU and go back to it.
     realism: also score every step with the discriminator, if there is one.    surprise: also say how surprising
     every step is, if the family can.
     """
@@ -133,41 +134,47 @@ class NextFrameModel:
         self.discriminator = networks.discriminator if realism else None
         self.surprising = networks.predictor if surprise and isinstance(networks.predictor, Surprising) else None
 
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.networks.parameters()).device
+
     def start(self, frames: Tensor, actions: Tensor) -> History:
         """uint8 frames [B, K, C, H, W], encoded actions [B, K - 1, A] -> state."""
-        return History(to_float(frames), actions)
+        return History(to_float(frames.to(self.device)), actions.to(self.device))
 
     @torch.inference_mode()
     def step(self, state: History, action: Tensor, generator: torch.Generator) -> tuple[Prediction, History]:
         """One sampled step under encoded actions [B, A]."""
+        action = action.to(self.device)
         actions = state.then(action)
         after = state.push(action, self.predictor.sample(state.frames, actions, generator))
         reward, terminated = self.networks.outcome.predict(state.frames, actions, after.last)
         realism = surprise = None
         if self.discriminator is not None:
-            realism = self.discriminator(state.frames, actions, after.last)
+            realism = self.discriminator(state.frames, actions, after.last).cpu()
         if self.surprising is not None:
-            surprise = self.surprising.surprise(state.frames, actions, after.last)
-        return Prediction(after.last, reward, terminated, realism, surprise), after
+            surprise = self.surprising.surprise(state.frames, actions, after.last).cpu()
+        return Prediction(after.last.cpu(), reward.cpu(), terminated.cpu(), realism, surprise), after
 
     @torch.inference_mode()
     def outcomes(self, state: History, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
         """At most ``count`` next steps under encoded actions [B, A], most probable first, no two of a row alike."""
-        actions = state.then(action)
+        actions = state.then(action.to(self.device))
         frames, probability = self.predictor.candidates(state.frames, actions, SPREAD * count, generator)
         frames, probability = distinct(quantise(frames), probability, count)
-        rows = torch.arange(len(action)).repeat_interleave(frames.shape[1])
+        rows = torch.arange(len(actions), device=self.device).repeat_interleave(frames.shape[1])
         judged = self.networks.outcome.predict(state.frames[rows], actions[rows], frames.flatten(0, 1))
-        reward, terminated = (score.view(probability.shape) for score in judged)
-        return Outcomes(frames, probability, reward, terminated, self.predictor.stated)
+        reward, terminated = (score.view(probability.shape).cpu() for score in judged)
+        return Outcomes(frames.cpu(), probability.cpu(), reward, terminated, self.predictor.stated)
 
     def push(self, state: History, action: Tensor, frame: Tensor) -> History:
         """The state once encoded actions [B, A] have led to the given frames, float [B, C, H, W] in [-1, 1]."""
-        return state.push(action, frame)
+        return state.push(action.to(self.device), frame.to(self.device))
 
     def index(self, state: History, rows: Tensor) -> History:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""
-        return state.index(rows)
+        return state.index(rows.to(self.device))
 
     def join(self, states: Sequence[History]) -> History:
         """One state of all rows of ``states``, in order."""
@@ -175,4 +182,4 @@ class NextFrameModel:
 
     def frame(self, state: History) -> Tensor:
         """The present frames, float [B, C, H, W] in [-1, 1]."""
-        return state.last
+        return state.last.cpu()

@@ -10,6 +10,7 @@ from pathlib import Path
 from worldgan import envs
 from worldgan.agents import check_match
 from worldgan.controls import Controls, controls
+from worldgan.device import Device
 from worldgan.errors import WorldganError, extra
 from worldgan.play.real import RealEnv, open_env
 from worldgan.play.session import Session, World
@@ -19,9 +20,10 @@ from worldgan.training.checkpoint import Run
 from worldgan.types import EnvSpec
 
 
-def worlds(runs: Sequence[Path]) -> dict[str, World]:
+def worlds(runs: Sequence[Path], device: Device = "cpu") -> dict[str, World]:
     """The models of runs, or exported files, by family, or by folder where families repeat, ready to compute at once.
 
+    device: what they compute on.
     Raises WorldganError for a run that cannot be played, or that is of another env than the first.
     """
     found = [saved(path) for path in runs]
@@ -29,7 +31,7 @@ def worlds(runs: Sequence[Path]) -> dict[str, World]:
         raise WorldganError(f"expected different runs, got {', '.join(map(str, runs)) or 'none'}")
     families = [run.info().family for run in found]
     names = families if len({*families}) == len(families) else [str(run.path) for run in found]
-    made = {name: _world(name, family, run) for name, family, run in zip(names, families, found, strict=True)}
+    made = {name: _world(name, family, run, device) for name, family, run in zip(names, families, found, strict=True)}
     first, *others = made.values()
     for other in others:
         check_match(first.model.spec, other.model.spec)
@@ -48,11 +50,11 @@ def real(spec: EnvSpec) -> tuple[Controls, str]:
         env.close()
 
 
-def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int | None) -> None:
+def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int | None, device: Device = "cpu") -> None:
     """Serve the page until interrupted.
 
-    seed: of all chance; None draws one. Raises WorldganError without the ``play`` extra, for runs that cannot be
-    played, and for a port in use.
+    seed: of all chance; None draws one.    device: what the models compute on.
+    Raises WorldganError without the ``play`` extra, for runs that cannot be played, and for a port in use.
     """
     with extra("play"):
         import starlette  # noqa: F401  # here for the message
@@ -62,7 +64,7 @@ def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int |
 
     limits = Limits(sessions=sessions)
     with bind(host, port) as listening, suppress(KeyboardInterrupt):  # the way to stop it
-        found = worlds(runs)
+        found = worlds(runs, device)
         spec = next(iter(found.values())).model.spec
         known, note = real(spec)
         base = secrets.randbits(62) if seed is None else seed
@@ -78,6 +80,7 @@ def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int |
         server(Club(build, note, limits), host).run(sockets=[listening])
 
 
-def _world(name: str, family: str, run: Run | ExportedRun) -> World:
+def _world(name: str, family: str, run: Run | ExportedRun, device: Device) -> World:
     starts = {"beginning": run.starts(beginnings=True), "anywhere": run.starts(beginnings=False)}
-    return World(name, family, run.model(realism=True) if isinstance(run, Run) else run.model(), starts)
+    model = run.model(realism=True, device=device) if isinstance(run, Run) else run.model(device=device)
+    return World(name, family, model, starts)

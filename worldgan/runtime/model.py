@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldgan.arrays import Array
+from worldgan.device import Device
 from worldgan.errors import WorldganError
 from worldgan.runtime.session import Session, Step
 from worldgan.types import EnvSpec
@@ -83,14 +84,21 @@ class ExportedModel:
         return present
 
 
+def check_device(path: Path, device: Device) -> None:
+    """Raises WorldganError for "cuda": onnxruntime computes exported models on the CPU here."""
+    if device == "cuda":
+        raise WorldganError(f"expected the folder of a run for device cuda, got the exported file {path}")
+
+
 class Exported:
     """A file of ``worldgan export --onnx`` with what is beside it; answers as ``Run`` does."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def model(self, *, threads: int = 0) -> ExportedModel:
-        """The model. Raises WorldganError as ``Session`` does."""
+    def model(self, *, threads: int = 0, device: Device = "cpu") -> ExportedModel:
+        """The model. Raises WorldganError as ``Session`` and ``check_device`` do."""
+        check_device(self.path, device)
         return ExportedModel(Session(self.path, threads=threads))
 
     def starts(self, *, beginnings: bool) -> tuple[Array, Array]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from worldgan.arrays import Array
+from worldgan.device import Device
 from worldgan.models.world import SPREAD, distinct
 from worldgan.pixels import to_float, to_uint8
-from worldgan.runtime.model import Exported, ExportedModel, Past
+from worldgan.runtime.model import Exported, ExportedModel, Past, check_device
 from worldgan.runtime.session import Card
 from worldgan.seeding import torch_rng
 from worldgan.types import Outcomes, Prediction, WorldModel
@@ -120,8 +121,9 @@ class ExportedRun:
         """Which of the models that were here this is."""
         return f"of crc32 {zlib.crc32(self.path.read_bytes()):08x}"
 
-    def model(self) -> AsTensors:
-        """The model; raises as ``info``."""
+    def model(self, *, device: Device = "cpu") -> AsTensors:
+        """The model; raises as ``info`` and ``check_device``."""
+        check_device(self.path, device)
         return AsTensors(self._model)
 
     def starts(self, *, beginnings: bool) -> tuple[Tensor, Tensor]:
@@ -134,6 +136,6 @@ class ExportedRun:
         return self._file.model()
 
 
-def load(path: str | Path, *, threads: int = 0) -> AsTensors:
-    """The world model in an ``.onnx`` file. threads: of onnxruntime; 0 lets it choose."""
-    return AsTensors(Exported(path).model(threads=threads))
+def load(path: str | Path, *, threads: int = 0, device: Device = "cpu") -> AsTensors:
+    """The world model in an ``.onnx`` file. threads: of onnxruntime; 0 lets it choose.    device: not "cuda"."""
+    return AsTensors(Exported(path).model(threads=threads, device=device))

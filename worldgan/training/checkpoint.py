@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
+from worldgan.device import Device, chosen
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.models import FAMILIES
@@ -127,9 +128,14 @@ class Run:
         """Read it. Raises WorldganError as ``tensors`` does."""
         return read_state(self.path / "state.pt")
 
-    def model(self, *, precision: Precision = "auto", realism: bool = False, surprise: bool = False) -> NextFrameModel:
-        """The trained world model. Raises WorldganError if files are missing, damaged or do not fit together."""
-        info = self.info()
+    def model(
+        self, *, precision: Precision = "auto", realism: bool = False, surprise: bool = False, device: Device = "cpu"
+    ) -> NextFrameModel:
+        """The trained world model, computing on ``device``.
+
+        Raises WorldganError if files are missing, damaged or do not fit together, or there is no such device.
+        """
+        place, info = chosen(device), self.info()
         family = FAMILIES[info.family]
         try:
             config = from_mapping(family.config, info.model, where="model.")
@@ -144,8 +150,8 @@ class Run:
             )
         networks = build()
         networks.load_state_dict(weights)
-        networks.requires_grad_(False).eval()
-        if uses_bf16(precision):
+        networks.requires_grad_(False).eval().to(place)
+        if uses_bf16(precision, place.type):
             networks.bfloat16()
         context = config.backbone.context
         return NextFrameModel(info.spec, context, networks, realism=realism, surprise=surprise)
@@ -181,7 +187,12 @@ def _sizes(plain: Any) -> Iterator[int]:
 
 
 def load(
-    path: str | Path, *, precision: Precision = "auto", realism: bool = False, surprise: bool = False
+    path: str | Path,
+    *,
+    precision: Precision = "auto",
+    realism: bool = False,
+    surprise: bool = False,
+    device: Device = "cpu",
 ) -> NextFrameModel:
     """The world model trained in folder ``path``; see ``Run.model``."""
-    return Run(path).model(precision=precision, realism=realism, surprise=surprise)
+    return Run(path).model(precision=precision, realism=realism, surprise=surprise, device=device)

@@ -18,6 +18,7 @@ from worldgan import parallel
 from worldgan.config import UnknownKey, check_unchanged, from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import Unlabelled, WindowSampler, loader, longest, sequences, starts
+from worldgan.device import Device, chosen
 from worldgan.errors import WorldganError, unknown
 from worldgan.files import sole_writer
 from worldgan.models import FAMILIES
@@ -58,6 +59,7 @@ class TrainingConfig:
     actions told by an inverse model and rewards where they are known, half of each batch from windows that lack no
     label; "drop" draws those alone.
     recent, newest: share of each batch from the last episodes alone, as few as have ``newest`` steps.
+    device: to compute on; "auto" is "cuda" where torch finds it.
     """
 
     steps: int | None = None
@@ -73,6 +75,7 @@ class TrainingConfig:
     unlabelled: Unlabelled = "recover"
     recent: float = 0.0
     newest: int = 2000
+    device: Device = "cpu"
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that training cannot work with."""
@@ -118,6 +121,8 @@ class Trainer:
         self.interrupts: list[int] = []
         if not self.sampler().complete:  # too little data is an error before anything is written
             self.learner = RecoveringLearner(learner, store.spec, self.config.seed)
+        self.device = chosen(self.config.device)
+        self.learner.to(self.device)
 
     @cached_property
     def checkup(self) -> Checkup:
@@ -205,7 +210,8 @@ class Trainer:
         All that is decided by its numbers is decided alike in processes that train together: they get the same ones.
         """
         began, horizon = time.monotonic(), self.horizon
-        metrics = parallel.means(self.learner.update(window.first(horizon))) | {"horizon": float(horizon)}
+        window = window.first(horizon).to(self.device)
+        metrics = parallel.means(self.learner.update(window)) | {"horizon": float(horizon)}
         elapsed = max(time.monotonic() - began, 1e-6)  # some clocks tick every 15 ms, and emulated ones step back
         took = parallel.means({"seconds": elapsed, "interrupts": float(len(self.interrupts))})
         self.seconds += took["seconds"]
@@ -355,15 +361,15 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
 
 
 def _begun(run: Run, asked: RunInfo) -> RunInfo:
-    """What a run was begun with. Only its budget may change. Raises WorldganError if anything else differs."""
+    """What a run was begun with. Raises WorldganError if more than its budget and its device differs."""
     info = run.info()
     try:
         begun_with = from_mapping(TrainingConfig, info.training, where="training.")
         Experiment(info.family, info.model, begun_with).model_config()
     except UnknownKey as error:
         raise run.foreign(error, info.version) from None
-    budget = {key: asked.training[key] for key in ("steps", "minutes")}
-    training = to_mapping(replace(begun_with, **budget))  # fields it did not have yet, too
+    free = {key: asked.training[key] for key in ("steps", "minutes", "device")}
+    training = to_mapping(replace(begun_with, **free))  # fields it did not have yet, too
     begun, now = (to_mapping(each) for each in (replace(info, training=training), asked))
     recipe = ("spec", "family", "model", "training")
     check_unchanged({key: begun[key] for key in recipe}, {key: now[key] for key in recipe}, run.path)
