@@ -24,6 +24,7 @@ check: $(READY)  ## Lint, format and types
 
 bench: $(READY)  ## What this machine can do, and how much of it simulation and training get
 	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/simulate.py
 
 faults: $(READY)  ## Kill, fill, cut, flip and mutate everything, and write docs/reliability.md; an hour or two
 	$(BIN)/python tests/faults/run.py --out docs/results/faults.json --page docs/reliability.md
