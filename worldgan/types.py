@@ -114,7 +114,7 @@ class Window:
         """The same windows there."""
         return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
 
-    def _tensors(self) -> dict[str, Tensor]:
+    def _tensors(self) -> dict[str, Any]:
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "context"}
         return {name: value for name, value in found.items() if value is not None}
 
