@@ -23,7 +23,7 @@ check: $(READY)  ## Lint, format and types
 	$(BIN)/mypy
 
 bench: $(READY)  ## What this machine can do, and how much of it simulation and training get
-	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/roofline.py --families gan mse
 	$(BIN)/python benchmarks/simulate.py
 
 faults: $(READY)  ## Kill, fill, cut, flip and mutate everything, and write docs/reliability.md; an hour or two
