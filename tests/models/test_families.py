@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from worldgan.actions import ActionSpec
 from worldgan.models import FAMILIES
-from worldgan.models.learning import transitions
+from worldgan.models.learning import learn_from_rollout, transitions
 from worldgan.models.world import NextFrameModel
 from worldgan.pixels import quantise, to_float
 from worldgan.rollout import rollout
@@ -62,6 +62,15 @@ def test_any_frame_and_action_space(family: str, shape: tuple[int, int, int], ac
     assert all(torch.tensor(list(made.update(window).values())).isfinite())
     imagined = rollout(made.world_model(), window, torch_rng(2))
     assert imagined.frames.shape == (2, 2, channels, height, width)
+
+
+@each
+def test_every_weight_is_taught_at_half_precision(family: str) -> None:
+    """What was cast while nothing asked for a gradient must not be used again where something does."""
+    made = learner(family)
+    learn_from_rollout(dot_window(4, 2, horizon=2), made.losses, "bf16")
+    taught = [*made.networks.predictor.named_parameters(), *made.networks.outcome.named_parameters()]
+    assert [name for name, weight in taught if weight.grad is None] == []
 
 
 @each

@@ -326,6 +326,7 @@ def test_every_field_of_the_training_changes_what_happens(
         "seed": ("1", "weights"), "checkpoint_minutes": ("0", "save"), "log_steps": ("2", "logged"),
         "sample_minutes": ("0", "show"), "starts": ("3", "starts"), "labels": ("1.0", "weights"),
         "unlabelled": ("drop", "weights"), "recent": ("0.25", "weights"), "newest": ("60", "weights"),
+        "device": None,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(TrainingConfig)}
     usual = ["training.log_steps=1", "training.labels=0.6"]  # with all labels there is nothing to drop
@@ -333,7 +334,7 @@ def test_every_field_of_the_training_changes_what_happens(
     base = traces(data, tmp_path / "base", monkeypatch, *usual)
     assert base["weights"] == traces(data, tmp_path / "again", monkeypatch, *usual)["weights"]
     for name, change in other.items():
-        if change is not None:  # minutes have a test of their own
+        if change is not None:  # minutes and device have tests of their own
             value, trace = change
             now = traces(data, tmp_path / name, monkeypatch, *usual, f"training.{name}={value}")
             assert now[trace] != base[trace], name
