@@ -83,6 +83,7 @@ def test_families_are_compared_and_not_trained_twice(paddle_data: Path, capsys: 
     html = Path("out/index.html").read_text()
     assert "worldgan compare --data" in html
     assert "gan and mse on worldgan/Paddle-v0" in html
+    assert all(f">energy score, step {step}<" in html for step in (1, 4))
     assert html.count("<section>") == 8
     assert "src=" in html
     assert html.count("src=") == html.count('src="data:image/')

@@ -1,3 +1,5 @@
+from collections.abc import Callable, Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -74,6 +76,59 @@ def test_changed_pixel_error_sees_changed_pixels_alone() -> None:
     assert frames.changed_pixel_error(before, real, before)[0] == pytest.approx(100 / 3)
     assert frames.changed_pixel_error(before, real, before).isnan().tolist() == [False, True]
     assert frames.changed_pixel_error(before, real, before, threshold=100).isnan().all()
+
+
+Rule = Callable[[Sequence[Tensor], Tensor], Tensor]
+PLACES = torch.eye(3).mul(255).to(torch.uint8).view(3, 1, 1, 3)
+"""A dot in one of the three places of a line."""
+ODDS = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+MEAN = torch.einsum("m, mchw -> chw", ODDS, PLACES.double()).round().to(torch.uint8)[None]
+
+
+def expected(rule: Rule, guesses: Tensor, odds: Sequence[float]) -> float:
+    """Exact, of two samples of a distribution over guesses, where the true one is ODDS over PLACES."""
+    a, b, y = torch.cartesian_prod(*map(torch.arange, (len(guesses), len(guesses), len(PLACES)))).unbind(1)
+    likely = torch.tensor(odds, dtype=torch.float64)
+    return float((likely[a] * likely[b] * ODDS[y] * rule([guesses[a], guesses[b]], PLACES[y])).sum())
+
+
+def squared_error(samples: Sequence[Tensor], real: Tensor) -> Tensor:
+    return torch.stack([(each.float() - real.float()).square().sum((-3, -2, -1)) for each in samples]).mean(0)
+
+
+def test_energy_score_equals_the_double_loop() -> None:
+    real, samples = noise(2, 3, 2, 5, 4), [noise(2, 3, 2, 5, 4, seed=seed) for seed in range(1, 5)]
+    y, xs = real.double(), [each.double() for each in samples]
+    for at in np.ndindex(2, 3):
+        far = sum(float((x[at] - y[at]).norm()) for x in xs) / 4
+        apart = sum(float((xs[i][at] - xs[j][at]).norm()) for i in range(4) for j in range(4) if i != j)
+        assert float(frames.energy_score(samples, real)[at]) == pytest.approx(far - apart / (2 * 4 * 3), rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_energy_score_of_a_single_guess_is_its_distance(count: int) -> None:
+    real = noise(2, 3, 4, 4) // 2
+    guess = real.clone()
+    guess[0, 0, 0, 0] += 3
+    guess[0, 2, 3, 1] += 4
+    assert frames.energy_score([guess] * count, real).tolist() == [5, 0]
+
+
+def test_samples_of_the_truth_have_the_best_energy_score_and_not_the_least_squared_error() -> None:
+    truth = expected(frames.energy_score, PLACES, ODDS.tolist())
+    for odds in ([1.0, 0, 0], [0.8, 0.2, 0], [0.5, 0.3, 0.2], [1 / 3] * 3):
+        assert truth < expected(frames.energy_score, PLACES, odds) - 1
+    assert truth < expected(frames.energy_score, MEAN, [1.0]) - 1
+    assert expected(squared_error, MEAN, [1.0]) < expected(squared_error, PLACES, ODDS.tolist()) - 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_energy_score_expects_the_same_of_few_samples_and_many(count: int) -> None:
+    luck = torch.Generator().manual_seed(count)
+    drawn = torch.multinomial(ODDS.expand(count + 1, 3), 20_000, replacement=True, generator=luck)
+    real, *samples = PLACES[drawn].unbind()
+    exact = expected(frames.energy_score, PLACES, ODDS.tolist())
+    assert float(frames.energy_score(samples, real).mean()) == pytest.approx(exact, abs=5)  # standard error: 1
 
 
 def test_floats_and_broadcasts_are_refused() -> None:

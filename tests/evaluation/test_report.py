@@ -31,7 +31,7 @@ def test_report_files(tmp_path: Path, families: dict[str, Curves]) -> None:
     report.write_report(tmp_path / "new", families)
     assert json.loads((tmp_path / "new/metrics.json").read_text()) == families
     with Image.open(tmp_path / "new/horizons.png") as image:
-        assert image.size == (1100, 770)
+        assert image.size == (1100, 1155)
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"metrics.json", "horizons.png"}
 
 

@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from fakes import PerfectModel, dot_window
+from fakes import PerfectModel, dot_spec, dot_window, draw
 from torch import Tensor
 
 from worldgan.errors import WorldganError
@@ -115,6 +115,28 @@ def test_best_of_many_samples_takes_the_nearest_per_window_and_horizon() -> None
     assert best["changed_pixel_error_best"][0] < 0.2 * best["changed_pixel_error"][0]
     perfect = measure(first, window, best_of=[imagine(window)])
     assert set(perfect["changed_pixel_error_best"]) == {0.0}
+
+
+def test_energy_score_takes_all_samples_and_copying_gets_one() -> None:
+    window, generator = dot_window(256, horizon=3), torch.Generator().manual_seed(1)
+    first, *more = [rollout(Wanderer(), window, generator) for _ in range(16)]
+    assert measure(copy_last(window), window)["energy_score"] == [1.0] * 3
+    assert measure(imagine(window), window, best_of=[imagine(window)])["energy_score"] == [0.0] * 3
+    # The wanderer has the odds of a player at random: one guess misses as often as copying, 4 times of 5, and so far
+    # are two guesses apart.
+    assert measure(first, window)["energy_score"][0] == pytest.approx(1, abs=0.15)
+    assert measure(first, window, best_of=more)["energy_score"][0] == pytest.approx(0.5, abs=0.1)
+
+
+def test_energy_score_bears_windows_in_which_nothing_moves() -> None:
+    now, after, guess = (
+        draw(torch.tensor(places), dot_spec()) for places in ([[1, 1]] * 2, [[2, 2], [1, 1]], [[5, 5]] * 2)
+    )
+    window = replace(dot_window(2, context=1, horizon=1), frames=torch.stack([now, after], 1))
+    wrong = replace(copy_last(window), frames=guess[:, None])
+    assert measure(wrong, window)["energy_score"] == [pytest.approx(2)]  # two misses, of which copying makes one
+    still = replace(window, frames=torch.stack([now, now], 1))
+    assert measure(wrong, still)["energy_score"] == measure(copy_last(still), still)["energy_score"] == [None]
 
 
 def test_same_generator_same_bytes() -> None:

@@ -117,7 +117,7 @@ def evaluate(
         out: folder for the report.
         horizon: steps imagined.
         windows: how many contexts.
-        samples: rollouts per context for the "best of N" metrics.
+        samples: rollouts per context for the "best of N" metrics and the energy score, which needs 2 to see chance.
         policies: how many are ranked by their returns, minutes of work for large frames; 0 ranks none.
         seed: of windows, samples and policies.
         device: what the models compute on.
@@ -201,7 +201,7 @@ def compare(
         settings: single settings, such as training.batch=64 for all families or gan.model.digits=4 for one.
         horizon: steps imagined.
         windows: how many contexts.
-        samples: rollouts per context for the "best of N" metrics.
+        samples: rollouts per context for the "best of N" metrics and the energy score, which needs 2 to see chance.
         drift: steps of the long rollouts.
     """
     from worldgan.compare import Comparison

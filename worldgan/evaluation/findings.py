@@ -23,13 +23,19 @@ GLANCE = [
     "Sharpness: energy of brightness steps between neighbouring pixels over that of real frames; 1 is as sharp as "
     "real, below is blur, above is noise. Changed-pixel error: mean absolute error, 0 to 255, over the pixels that "
     "really changed; best of N takes the nearest of several rollouts, since the true future is one of many.",
+    "Energy score (Gneiting and Raftery 2007): how far the rollouts are from what really happened, in whole frames, "
+    "less half of how far they are from each other; lower is better, and copying the last frame is at 1. On average "
+    "nothing does better than futures drawn with their true odds, neither a blur of them all nor the likeliest alone; "
+    "so models that always imagine the same and models that draw one future of many are on one scale. With one rollout "
+    "each it is the distance alone, which favours the former.",
     f"Feature distance ({FEATURES}): Fréchet distance of the generated frames of all steps to real frames of the "
     "training episodes; 1 is as far off as real frames spread. Real held-out frames are not at 0 either, being few.",
     "Actions named: how often that classifier names a random action from the frame imagined under it. Frozen: share of "
     "long rollouts that no longer move.",
 ]
 HORIZONS = [
-    "Means over the held-out contexts, a line per family; dotted lines take the nearest of several rollouts.",
+    "Means over the held-out contexts (of sharpness and energy score, ratios of sums), a line per family; dotted lines "
+    "take the nearest of several rollouts.",
 ]
 SPECTRUM = [
     "Power of the generated frames over that of the real ones, by spatial frequency: coarse shapes on the left, the "
@@ -75,6 +81,8 @@ def glance(found: Found, sizes: Sizes) -> Table:
         "changed-pixel error, step 1": lambda each: number(_at(each.horizons, "changed_pixel_error", 0)),
         f"best of {sizes.samples}, step 1": lambda each: number(_at(each.horizons, best, 0)),
         f"best of {sizes.samples}, {last}": lambda each: number(_at(each.horizons, best, -1)),
+        "energy score, step 1": lambda each: number(_at(each.horizons, "energy_score", 0)),
+        f"energy score, {last}": lambda each: number(_at(each.horizons, "energy_score", -1)),
         "feature distance": lambda each: number(each.feature_distance),
         "actions named": lambda each: number(each.actions.get("named_anew", each.actions.get("named"))),
         f"frozen, step {sizes.drift:,}": lambda each: percent(_at(each.drift, "frozen", -1)),

@@ -5,6 +5,9 @@ Every function takes any leading dimensions and gives one value per frame; avera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import torch
 from torch import Tensor
 
@@ -101,6 +104,21 @@ def error_within(mask: Tensor, frames: Tensor, others: Tensor) -> Tensor:
     return (error * mask).sum((-2, -1)) / mask.sum((-2, -1))
 
 
+def energy_score(samples: Sequence[Tensor], real: Tensor) -> Tensor:
+    """Energy score of N samples of a predicted distribution, [...], in grey levels, lower is better.
+
+    samples: N of uint8 [..., C, H, W], independent.    real: uint8 [..., C, H, W].
+    Mean Euclidean distance from sample to real, less half the mean distance between two samples (Gneiting & Raftery
+    2007, eq. 22 with beta = 1 and the sign turned). Strictly proper: in expectation samples of the true distribution
+    are best, better than its mean or its mode. Unbiased for N >= 2, so unequal N compare, and a value may be below 0.
+    One sample, or equal ones, score their distance: fair to a model that draws one frame alone, not to a sampler.
+    Over all pixels, not the changed ones alone: a region chosen by the outcome makes a score improper.
+    """
+    error = torch.stack([_distance(sample, real) for sample in samples]).mean(0)
+    apart = [_distance(*pair) for pair in combinations(samples, 2)]  # floats of one pair at a time, never of all
+    return error - torch.stack(apart).mean(0) / 2 if apart else error
+
+
 def _levels(frames: Tensor, like: Tensor | None = None) -> Tensor:
     # Frames in [-1, 1] or a broadcast would give plausible numbers, so both are refused.
     if frames.dtype != torch.uint8 or (like is not None and frames.shape != like.shape):
@@ -111,6 +129,10 @@ def _levels(frames: Tensor, like: Tensor | None = None) -> Tensor:
 
 def _energy(values: Tensor) -> Tensor:
     return values.square().sum((-3, -2, -1))
+
+
+def _distance(frames: Tensor, others: Tensor) -> Tensor:
+    return _energy(_levels(frames, like=others) - _levels(others)).sqrt()
 
 
 def _gaussian(images: Tensor) -> Tensor:

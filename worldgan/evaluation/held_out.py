@@ -38,8 +38,9 @@ def evaluate(
     """Roll every model out from the same held-out contexts and write metrics.json, horizons.png, strip.png and
     rollout.gif into ``out``.
 
-    samples: rollouts per model, of which metrics "best of N" take the nearest. Copying the last frame is added
-    as the baseline every model has to beat. Raises WorldganError if a model was trained on other frames or actions.
+    samples: rollouts per model, of which metrics "best of N" take the nearest and the energy score takes all.
+    Copying the last frame is added as the baseline every model has to beat. Raises WorldganError if a model was
+    trained on other frames or actions.
     """
     check_counts(horizon=horizon, windows=windows, samples=samples)
     context = one_context(model.context for model in models.values())

@@ -20,6 +20,7 @@ NAMES = {
     "sharpness_laplacian": "sharpness, Laplacian energy (1 = as sharp as real)",
     "changed_pixel_error": "changed-pixel error, 0..255 (lower is better)",
     "changed_pixel_error_best": "the same, best of N samples",
+    "energy_score": "energy score (copying the last frame = 1, lower is better)",
     "reward_accuracy": "reward sign right",
     "reward_recall": "reward recall, nonzero steps",
     "reward_precision": "reward precision, nonzero steps",
@@ -28,7 +29,7 @@ NAMES = {
     "termination_recall": "termination recall",
     "termination_false_alarm": "termination false alarms",
 }
-PANELS = ("psnr", "ssim", "sharpness_gradient", "changed_pixel_error")
+PANELS = ("psnr", "ssim", "sharpness_gradient", "changed_pixel_error", "energy_score")
 
 
 def write_report(folder: Path, families: Mapping[str, Curves]) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from worldgan.errors import WorldganError
-from worldgan.evaluation.frames import changed_pixel_error, psnr, sharpness, ssim
+from worldgan.evaluation.frames import changed_pixel_error, energy_score, psnr, sharpness, ssim
 from worldgan.rollout import Rollout
 from worldgan.types import Window
 
@@ -27,6 +27,8 @@ def measure(rollout: Rollout, window: Window, *, best_of: Sequence[Rollout] = ()
 
     windows: how many counted.    psnr, ssim, changed_pixel_error: means over windows (``evaluation.frames``).
     sharpness_gradient, sharpness_laplacian: ratios of sums over windows.    The rest: ``event_metrics``.
+    energy_score: of all N rollouts, over that of copying the last context frame; the ratio of sums over windows, since
+    in single windows nothing may move. Fair to models that sample if N >= 2, also at unequal N.
     Raises WorldganError for rollouts of other windows.
     """
     rollouts = (rollout, *best_of)
@@ -64,6 +66,7 @@ def _at(
     now = window.context - 1 + step  # the transition that leads to target frame ``step``
     valid = window.valid[:, now]
     before, real = window.frames[valid, now], window.frames[valid, now + 1]
+    copied = window.frames[valid, window.context - 1]
     predicted = [sample.frames[valid, step] for sample in rollouts]
     first = Rollout(*(values[:, step] for values in _fields(rollouts[0])))
     errors = torch.stack([changed_pixel_error(frames, real, before, threshold) for frames in predicted])
@@ -76,6 +79,7 @@ def _at(
         "sharpness_laplacian": _number(laplacians),
         "changed_pixel_error": _number(errors[0].nanmean()),
         "changed_pixel_error_best": _number(errors.amin(0).nanmean()),
+        "energy_score": _number(energy_score(predicted, real).sum() / energy_score([copied], real).sum()),
     }
     return looks | _events(first, window, now, dead_zone)
 

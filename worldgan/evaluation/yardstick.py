@@ -42,8 +42,8 @@ Spectrum = dict[str, list[float | None]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """horizon: T of the curves.    windows: contexts of the curves.    samples: rollouts for "best of N".
-    drift: steps of the long rollouts.
+    """horizon: T of the curves.    windows: contexts of the curves.    samples: rollouts for "best of N" and
+    the energy score.    drift: steps of the long rollouts.
     """
 
     horizon: int = 50
