@@ -18,6 +18,7 @@ from worldgan.agents.mppi import PathIntegral
 from worldgan.agents.planner import Planner
 from worldgan.agents.plans import Search
 from worldgan.agents.shooting import RandomShooting
+from worldgan.config import check_fields
 from worldgan.errors import WorldganError, unknown
 from worldgan.types import Agent, EnvSpec, WorldModel
 
@@ -66,20 +67,14 @@ class PlannerConfig:
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that no planner can work with."""
-        for name in ("horizon", "samples", "hold", "iterations", "chunk", "decay", "simulations", "outcomes"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        self._check("candidates", self.candidates >= 2, "at least 2")
-        self._check("elites", 0 < self.elites < 1, "between 0 and 1")
-        for name in ("disturbance", "temperature"):
-            self._check(name, getattr(self, name) > 0, "above 0")
-        for name in ("color", "puct"):
-            self._check(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("discount", "smoothing", "exploration", "widening"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "within 0..1")
-
-    def _check(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise WorldganError(f"expected {name} {expected}, got {getattr(self, name)}")
+        check = partial(check_fields, self)
+        check(lambda x: x >= 1, "at least 1", "horizon", "samples", "hold", "iterations", "chunk", "decay")
+        check(lambda x: x >= 1, "at least 1", "simulations", "outcomes")
+        check(lambda x: x >= 2, "at least 2", "candidates")
+        check(lambda x: 0 < x < 1, "between 0 and 1", "elites")
+        check(lambda x: x > 0, "above 0", "disturbance", "temperature")
+        check(lambda x: x >= 0, "at least 0", "color", "puct")
+        check(lambda x: 0 <= x <= 1, "within 0..1", "discount", "smoothing", "exploration", "widening")
 
 
 class MakeSearch(Protocol):

@@ -13,6 +13,7 @@ from torch import Tensor
 from worldgan.agents.actor_critic import ActorCritic
 from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, reached, spread
 from worldgan.agents.recall import Recall
+from worldgan.config import check_fields
 from worldgan.errors import WorldganError
 from worldgan.seeding import torch_rng
 from worldgan.types import Metrics, WorldModel
@@ -46,21 +47,11 @@ class DreamConfig:
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that learning cannot work with."""
-        self._check("steps", self.steps is None or self.steps >= 1, "at least 1")
-        self._check("minutes", self.minutes is None or self.minutes > 0, "above 0")
-        for name in ("batch", "horizon", "width", "units", "log_steps"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("discount", "trace"):
-            self._check(name, 0 <= getattr(self, name) <= 1, "within 0..1")
-        for name in ("entropy", "checkpoint_minutes"):
-            self._check(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("rate", "clip"):
-            self._check(name, getattr(self, name) > 0, "above 0")
-        self._check("average", 0 < self.average <= 1, "above 0 and at most 1")
-
-    def _check(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise WorldganError(f"expected {name} {expected}, got {getattr(self, name)}")
+        check_fields(self, lambda x: x >= 1, "at least 1", "steps", "batch", "horizon", "width", "units", "log_steps")
+        check_fields(self, lambda x: x > 0, "above 0", "minutes", "rate", "clip")
+        check_fields(self, lambda x: x >= 0, "at least 0", "entropy", "checkpoint_minutes")
+        check_fields(self, lambda x: 0 <= x <= 1, "within 0..1", "discount", "trace")
+        check_fields(self, lambda x: 0 < x <= 1, "above 0 and at most 1", "average")
 
 
 class Dreamt(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from worldgan.config import check_unchanged, from_mapping, load, presets, to_mapping
+from worldgan.config import check_fields, check_unchanged, from_mapping, load, presets, to_mapping
 from worldgan.errors import WorldganError
 from worldgan.training.trainer import Experiment
 
@@ -147,6 +147,16 @@ def test_an_override_does_not_reach_through_a_yaml_alias(tmp_path: Path) -> None
 
     found = load(Two, tmp_path / "a.yaml", ["model.deep.width=2"])
     assert (found.model, found.training) == ({"deep": {"width": 2}}, {"deep": {"width": 1}})
+
+
+def test_the_first_field_that_does_not_hold_is_named() -> None:
+    config = Outer(pair=(0, 0.5), inner=Inner(width=0))
+    check_fields(config.inner, lambda x: x > 0, "above 0", "rate")
+    check_fields(config, lambda x: x > 0, "above 0", "minutes")  # there is none
+    with pytest.raises(WorldganError, match=r"^expected pair of two halves, got \(0, 0\.5\)$"):
+        check_fields(config, lambda x: len(x) == 2 and x[0] == x[1], "of two halves", "pair", "name")
+    with pytest.raises(WorldganError, match=r"^expected inner\.width above 0, got 0$"):
+        check_fields(config.inner, lambda x: x > 0, "above 0", "rate", "width", where="inner.")
 
 
 def test_what_differs_is_named_by_its_path() -> None:

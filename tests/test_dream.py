@@ -17,6 +17,7 @@ from tiny import alter, dot_store, tiny
 
 from worldgan import cli
 from worldgan.agents import Actor, AgentFolder, DreamConfig, Dreamer
+from worldgan.config import load
 from worldgan.dream import dream
 from worldgan.errors import WorldganError
 from worldgan.tensorfiles import write_state
@@ -92,6 +93,29 @@ def test_without_a_budget_or_with_two_nothing_is_begun(run: Path, tmp_path: Path
         with pytest.raises(WorldganError, match="expected either steps or minutes"):
             dream(run, replace(SMALL, steps=steps, minutes=minutes), tmp_path / "agent")
     assert not (tmp_path / "agent").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("steps=0", "expected steps at least 1, got 0"),
+        ("minutes=0", "expected minutes above 0, got 0.0"),
+        ("units=0", "expected units at least 1, got 0"),
+        ("discount=1.5", "expected discount within 0..1, got 1.5"),
+        ("entropy=-1", "expected entropy at least 0, got -1.0"),
+        ("rate=.nan", "expected rate above 0, got nan"),
+        ("average=0", "expected average above 0 and at most 1, got 0.0"),
+    ],
+)
+def test_senseless_settings_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(WorldganError) as caught:
+        load(DreamConfig, None, [setting])
+    assert str(caught.value) == message
+
+
+def test_the_ends_of_ranges_are_settings() -> None:
+    ends = ["steps=1", "batch=1", "discount=1", "trace=0", "entropy=0", "checkpoint_minutes=0", "average=1"]
+    assert load(DreamConfig, None, ends).steps == 1
 
 
 def test_an_agent_is_not_overwritten_nor_changed_on_the_way(agent: Path, run: Path) -> None:

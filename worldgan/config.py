@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -61,6 +61,17 @@ def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ())
     for override in overrides:
         _override(mapping, override)
     return from_mapping(cls, mapping)
+
+
+def check_fields(config: Any, holds: Callable[[Any], bool], expected: str, *names: str, where: str = "") -> None:
+    """Raises WorldganError for the first field of those ``names`` that ``holds`` does not hold of; None always passes.
+
+    expected: what the message says of it.    where: dotted path of ``config``, as in ``from_mapping``.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not holds(value):
+            raise WorldganError(f"expected {where}{name} {expected}, got {value}")
 
 
 def check_unchanged(was: Mapping[str, Any], now: Mapping[str, Any], where: Path) -> None:

@@ -19,6 +19,7 @@ from worldgan.files import sole_writer
 from worldgan.progress import Report
 from worldgan.seeding import derive
 from worldgan.tensorfiles import fitting
+from worldgan.training.budget import Budget
 from worldgan.training.checkpoint import Run
 from worldgan.training.interrupt import deferred
 from worldgan.training.logs import Logs
@@ -43,8 +44,7 @@ def dream(
     device: what the model computes on; the agent's networks, small ones, are on the CPU.
     Raises WorldganError if run, data and agent do not fit together, or ``out`` holds an agent and resume is False.
     """
-    if (config.steps is None) == (config.minutes is None):
-        raise WorldganError(f"expected either steps or minutes, got steps={config.steps}, minutes={config.minutes}")
+    budget = Budget(config.steps, config.minutes)
     model, folder = Run(run).model(device=device), AgentFolder(out)
     store = EpisodeStore.open(data or Path(Run(run).info().data))
     check_match(model.spec, store.spec)
@@ -58,7 +58,7 @@ def dream(
     sampler = WindowSampler(
         store, context=model.context, horizon=1, batch=config.batch, seed=derive(config.seed, "starts")
     )
-    trainer = DreamTrainer(folder, info, Dreamer(model, info.networks(), config), sampler)
+    trainer = DreamTrainer(folder, info, Dreamer(model, info.networks(), config), sampler, budget)
     with sole_writer(out):
         if folder.exists() and folder.info().progress != info.progress:
             raise WorldganError(f"{out} was just trained by another process: add --resume to go on with that agent")
@@ -70,17 +70,16 @@ def dream(
 class DreamTrainer:
     """One agent in training: the learner, states to start from, its folder, and how far it has come."""
 
-    def __init__(self, folder: AgentFolder, info: AgentInfo, learner: Dreamer, starts: WindowSampler) -> None:
-        self.folder, self.info, self.learner, self.starts = folder, info, learner, starts
+    def __init__(
+        self, folder: AgentFolder, info: AgentInfo, learner: Dreamer, starts: WindowSampler, budget: Budget
+    ) -> None:
+        self.folder, self.info, self.learner, self.starts, self.budget = folder, info, learner, starts, budget
         self.config, self.step, self.seconds = info.training, 0, 0.0
 
     @property
     def done(self) -> float:
         """Share of the budget that is spent."""
-        if self.config.steps is not None:
-            return self.step / self.config.steps
-        assert self.config.minutes is not None
-        return self.seconds / (60 * self.config.minutes)
+        return self.budget.done(self.step, self.seconds)
 
     def fit(self, report: Report) -> None:
         """Train until the budget is spent; saves at intervals, at the end, and when interrupted."""

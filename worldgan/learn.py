@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from worldgan.agents import Actor, AgentFolder, DreamConfig
-from worldgan.config import check_unchanged, from_mapping, to_mapping
+from worldgan.config import check_fields, check_unchanged, from_mapping, to_mapping
 from worldgan.data.collect import MakeEnv, collect
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import needed_steps
@@ -58,11 +58,8 @@ class LearnConfig:
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that the loop cannot work with."""
-        for name in ("budget", "every", "updates", "dreams"):
-            if getattr(self, name) < 1:
-                raise WorldganError(f"expected {name} at least 1, got {getattr(self, name)}")
-        if not 0 <= self.epsilon <= 1:
-            raise WorldganError(f"expected epsilon within 0..1, got {self.epsilon}")
+        check_fields(self, lambda x: x >= 1, "at least 1", "budget", "every", "updates", "dreams")
+        check_fields(self, lambda x: 0 <= x <= 1, "within 0..1", "epsilon")
         for name, section in (("training", self.training), ("dream", self.dream)):
             if section.steps is not None or section.minutes is not None:
                 raise WorldganError(f"expected no {name}.steps or {name}.minutes: set updates and dreams, per round")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from worldgan import parallel
-from worldgan.config import UnknownKey, check_unchanged, from_mapping, to_mapping
+from worldgan.config import UnknownKey, check_fields, check_unchanged, from_mapping, to_mapping
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import Unlabelled, WindowSampler, loader, longest, sequences, starts
 from worldgan.device import Device, chosen
@@ -29,6 +29,7 @@ from worldgan.rollout import copy_last, rollout
 from worldgan.seeding import derive, torch_rng
 from worldgan.tensorfiles import fitting
 from worldgan.training.alarm import Alarm
+from worldgan.training.budget import Budget
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.checkup import Checkup
 from worldgan.training.interrupt import deferred
@@ -79,19 +80,13 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that training cannot work with."""
-        self._check("steps", self.steps is None or self.steps >= 1, "at least 1")
-        self._check("minutes", self.minutes is None or self.minutes > 0, "above 0")
-        for name in ("batch", "log_steps", "starts", "newest"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        self._check("labels", 0 < self.labels <= 1, "a share above 0 and at most 1")
-        self._check("recent", 0 <= self.recent <= 1, "a share of at most 1")
-        self._check("rollout", bool(self.rollout) and min(self.rollout) >= 1, "a list of numbers of at least 1")
-        for name in ("checkpoint_minutes", "sample_minutes"):
-            self._check(name, getattr(self, name) >= 0, "at least 0")
-
-    def _check(self, name: str, holds: bool, expected: str) -> None:
-        if not holds:
-            raise WorldganError(f"expected training.{name} of {expected}, got {getattr(self, name)}")
+        check = partial(check_fields, self, where="training.")
+        check(lambda x: x >= 1, "of at least 1", "steps", "batch", "log_steps", "starts", "newest")
+        check(lambda x: x > 0, "of above 0", "minutes")
+        check(lambda x: 0 < x <= 1, "of a share above 0 and at most 1", "labels")
+        check(lambda x: 0 <= x <= 1, "of a share of at most 1", "recent")
+        check(lambda x: bool(x) and min(x) >= 1, "of a list of numbers of at least 1", "rollout")
+        check(lambda x: x >= 0, "of at least 0", "checkpoint_minutes", "sample_minutes")
 
 
 @dataclass(frozen=True)
@@ -112,8 +107,8 @@ class Experiment:
 class Trainer:
     """One run: a learner, its data, its folder, and how far and how well it has come."""
 
-    def __init__(self, run: Run, info: RunInfo, store: EpisodeStore, learner: Learner) -> None:
-        self.run, self.info, self.learner = run, info, learner
+    def __init__(self, run: Run, info: RunInfo, store: EpisodeStore, learner: Learner, budget: Budget) -> None:
+        self.run, self.info, self.learner, self.budget = run, info, learner, budget
         self.config = from_mapping(TrainingConfig, info.training)
         self.step, self.seconds, self.store = 0, 0.0, store
         self.context = learner.world_model().context
@@ -132,10 +127,7 @@ class Trainer:
     @property
     def done(self) -> float:
         """Share of the budget that is spent, 0 to 1."""
-        if self.config.steps is not None:
-            return self.step / self.config.steps
-        assert self.config.minutes is not None
-        return self.seconds / (60 * self.config.minutes)
+        return self.budget.done(self.step, self.seconds)
 
     @property
     def horizon(self) -> int:
@@ -341,8 +333,7 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
     Raises WorldganError for a bad data set, if ``out`` holds a run and resume is False, or if training diverges.
     """
     config, model = experiment.training, experiment.model_config()
-    if (config.steps is None) == (config.minutes is None):
-        raise WorldganError(f"expected either steps or minutes, got steps={config.steps}, minutes={config.minutes}")
+    budget = Budget(config.steps, config.minutes)
     store, run = EpisodeStore.open(data), Run(out)
     begun = parallel.agreed(run.exists())
     if begun and not resume:
@@ -351,7 +342,7 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
     if begun:
         info = _begun(run, info)
     learner = FAMILIES[info.family].learner(store.spec, model, config.seed)
-    trainer = Trainer(run, info, store, learner)
+    trainer = Trainer(run, info, store, learner, budget)
     with sole_writer(out) if parallel.leads() else nullcontext():
         if run.exists() and run.info().progress != info.progress:
             raise WorldganError(f"{out} was just trained into by another process: add --resume to go on with that run")
