@@ -16,7 +16,7 @@ from worldgan import parallel
 from worldgan.training import trainer
 from worldgan.training.trainer import Experiment, Trainer, train
 
-SETTINGS = ("training.steps=4", "training.batch=8", "training.rollout=[2]", "model.precision=fp32")
+SETTINGS = ("training.steps=4", "training.batch=16", "training.rollout=[2]", "model.precision=fp32")
 RUNS = {
     "mse": (),
     "gan": ("model.adversary.warmup=1", "model.explore=2"),

@@ -67,10 +67,10 @@ def test_one_process_alone_writes(pair: Path) -> None:
 def test_parts_of_a_batch_are_the_batch(data: Path) -> None:
     def rows(i: int, parts: int) -> torch.Tensor:
         store = EpisodeStore.open(data)
-        return WindowSampler(store, context=2, horizon=2, batch=8, seed=0, part=(i, parts)).batch(3).frames
+        return WindowSampler(store, context=2, horizon=2, batch=16, seed=0, part=(i, parts)).batch(3).frames
 
     assert torch.equal(rows(0, 1), torch.cat([rows(0, 2), rows(1, 2)]))
-    with pytest.raises(WorldganError, match="multiple of 12"):
+    with pytest.raises(WorldganError, match="multiple of 24"):
         rows(0, 3)
 
 
@@ -95,7 +95,7 @@ def test_a_process_without_others_is_said_in_a_line(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_an_update_sends_as_many_messages_as_docs_count(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/scale.md: three large ones and 6 + 3 T small ones, of which two are the trainer's."""
+    """docs/scale.md: three large ones and 6 + 5 T small ones, of which two are the trainer's."""
     sent: list[int] = []
     config = tiny("gan", "model.adversary.warmup=0").model_config()
     learner, window = FAMILIES["gan"].learner(dot_spec(), config, 0), dot_window(8, 2, horizon=steps)
@@ -105,7 +105,7 @@ def test_an_update_sends_as_many_messages_as_docs_count(steps: int, monkeypatch:
     monkeypatch.setattr(parallel, "rank", lambda: 0)
     monkeypatch.setattr("torch.distributed.all_reduce", lambda values: sent.append(values.numel()))
     learner.update(window)
-    assert len(sent) == 3 + (6 + 3 * steps - 2)
+    assert len(sent) == 3 + (6 + 5 * steps - 2)
 
 
 def test_a_row_draws_what_it_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,8 @@ Split = Literal["train", "val", "all"]
 Unlabelled = Literal["recover", "drop"]
 Place = tuple[int, int]  # episode index, and t: the index of the last context frame
 
-ROWS = 4
-"""Parts of a batch have a multiple of so many rows, since a discriminator is penalised on every fourth."""
+ROWS = 8
+"""Parts of a batch have a multiple of so many rows: a discriminator sees every other, and is penalised on a fourth."""
 
 
 def episodes(store: EpisodeStore, split: Split) -> list[int]:

@@ -57,10 +57,6 @@ class Seen:
         """The given rows (int64 [any]), repeats allowed."""
         return Seen(self.features[rows], self.condition[rows], self.last[rows])
 
-    def repeat(self, times: int) -> Seen:
-        """The batch ``times`` times after itself."""
-        return Seen(*(torch.cat([x] * times) for x in (self.features, self.condition, self.last)))
-
     def detach(self) -> Seen:
         """The same, cut from its graph."""
         return Seen(self.features.detach(), self.condition.detach(), self.last)
@@ -116,6 +112,11 @@ class Backbone(nn.Module):
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """Hidden and the present frame in patches [B, C p p, h, w] -> the next one, float32."""
         return self.canvas(hidden, last)
+
+    def draft(self, seen: Seen, chance: Tensor) -> Tensor:
+        """See ``Painter``."""
+        hidden = self.hidden(seen, chance)
+        return self.canvas.draft(hidden, seen.last, hidden.dtype)
 
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""

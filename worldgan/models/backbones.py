@@ -44,6 +44,9 @@ class Painter(Protocol):
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""
 
+    def draft(self, seen: Seen, chance: Tensor) -> Tensor:
+        """The same before it settles and in the type that convolutions compute in: enough to choose a chance by."""
+
 
 BACKBONES: dict[Kind, Callable[[EnvSpec, BackboneConfig], Painter]] = {
     "unet": Backbone,

@@ -84,14 +84,18 @@ class Canvas(nn.Module):
 
     def forward(self, hidden: Tensor, last: Tensor) -> Tensor:
         """See above."""
-        painted, mask, touch = self.paint(hidden)
-        return self.settle(over(last, painted, mask) + touch, last)
+        return self.settle(self.draft(hidden, last, torch.float32), last)
 
-    def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], the touch, float32."""
-        colour, bare, mask, touch = self.out(hidden).float().split(self.parts, dim=1)
+    def draft(self, hidden: Tensor, last: Tensor, dtype: torch.dtype) -> Tensor:
+        """The next frame before it settles, computed in ``dtype``."""
+        painted, mask, touch = self.paint(hidden, dtype)
+        return over(last.to(dtype), painted, mask) + touch
+
+    def paint(self, hidden: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], and the touch."""
+        colour, bare, mask, touch = self.out(hidden).to(dtype).split(self.parts, dim=1)
         # Softsign never saturates: a plain sigmoid would close for good.
-        return over(colour, self.background.float(), 6 * F.softsign(bare)), 6 * F.softsign(mask), touch
+        return over(colour, self.background.to(dtype), 6 * F.softsign(bare)), 6 * F.softsign(mask), touch
 
     def settle(self, frame: Tensor, last: Tensor) -> Tensor:
         """A frame in patches [B, C p p, h, w] with what is known exactly, background and present frame, where close."""

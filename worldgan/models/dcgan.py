@@ -80,6 +80,11 @@ class Strided(nn.Module):
         """See ``Painter``."""
         return self.canvas(hidden, last)
 
+    def draft(self, seen: Seen, chance: Tensor) -> Tensor:
+        """See ``Painter``."""
+        hidden = self.hidden(seen, chance)
+        return self.canvas.draft(hidden, seen.last, hidden.dtype)
+
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
         return self.show(self.hidden(seen, chance), seen.last)

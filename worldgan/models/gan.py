@@ -144,8 +144,9 @@ class Generator(nn.Module):
         for digit in range(self.prior.digits):
             tries = code[rows]
             tries[:, digit] = torch.arange(values, device=target.device).repeat(len(target))
-            frames = self.decode(repeated, tries).unflatten(0, (len(target), values))
-            error = (weight * (frames - goal)).square().mean((2, 3, 4))
+            drafts = self.backbone.draft(repeated, self.code(tries)).unflatten(0, (len(target), values))
+            gap = weight * (drafts - goal.to(drafts.dtype))
+            error = torch.linalg.vector_norm(gap, dim=(2, 3, 4), dtype=torch.float32).square() / gap[0, 0].numel()
             code[:, digit] = choose(error, -self.prior.logits(looked, code).log_softmax(1))
         return code
 
@@ -169,27 +170,34 @@ class GanLosses:
         self.generator: Generator = networks.predictor  # type: ignore[assignment]
 
     def __call__(self, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
-        """Named losses of one transition, and the frame decoded from the code that explains it best."""
+        """Named losses of one transition, and the frame decoded from the code that explains it best.
+
+        The adversary is shown fakes of every other row, and codes with open digits are decoded in the rest.
+        """
         actions, generator = history.then(step.action), self.generator
         seen = generator.backbone.see(history.frames, actions)
         looked = generator.prior.look_at(seen)
         code = self.explain(seen.detach(), looked.detach(), step, now)
-        chance = parallel.draw(torch.rand, code.shape, now.generator).to(code.device)
-        drawn = generator.prior.draw(looked, chance)
-        known = parallel.draw(partial(torch.randint, self.config.digits), code.shape[:1], now.generator).to(code.device)
-        codes = torch.cat([code, drawn, prefix(code, known, self.config.values)])
-        explained, fake, vague = generator.frames(generator.decode(seen.repeat(3), codes)).chunk(3)
+        every = torch.arange(len(code), device=code.device)
+        fakes, vagues = every[::2], every[1::2]
+        chance = parallel.draw(torch.rand, code[fakes].shape, now.generator).to(code.device)
+        drawn = generator.prior.draw(looked[fakes], chance)
+        known = parallel.draw(partial(torch.randint, self.config.digits), vagues.shape, now.generator).to(code.device)
+        codes = torch.cat([code, drawn, prefix(code[vagues], known, self.config.values)])
+        frames = generator.frames(generator.decode(seen.index(torch.cat([every, fakes, vagues])), codes))
+        explained, fake, vague = frames.split([len(every), len(fakes), len(vagues)])
         nexts = (step.target, explained.detach())
         outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         losses = {
             "reconstruction": step.error(explained),
-            "prefix": self.config.prefix * step.error(vague),
+            "prefix": self.config.prefix * step.index(vagues).error(vague),
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
             "outcome": step.mean_rewarded(outcome),
         }
         if isinstance(generator.backbone, Stacked):
             losses["sketch"] = self.sketch_error(generator.backbone, seen, code, step)
-        return losses | self.adversary.play(history, step, fake, now.updates, now.generator, drawn), explained
+        game = self.adversary.play(history.index(fakes), step.index(fakes), fake, now.updates, now.generator, drawn)
+        return losses | game, explained
 
     def sketch_error(self, backbone: Stacked, seen: Seen, code: Tensor, step: Transition) -> Tensor:
         """Stage one's error, with the code [B, digits] that explains the target best, in units of ``step.error``."""

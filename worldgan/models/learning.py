@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Generic, Literal, Protocol, TypeVar, final
 
@@ -78,6 +78,11 @@ class Transition:
     def count(self) -> Tensor:
         """Valid rows, but at least one; see ``weighed``."""
         return weighed(self.valid)
+
+    def index(self, rows: Tensor) -> Transition:
+        """The given rows (int64 [any]), errors still in units of the same ``scale``."""
+        kept = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "scale"}
+        return replace(self, **{name: None if value is None else value[rows] for name, value in kept.items()})
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of values [B] over the valid rows; zero if none is."""

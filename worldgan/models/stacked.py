@@ -71,6 +71,10 @@ class Stacked(nn.Module):
         """See ``Painter``."""
         return self.fine.show(hidden, last)
 
+    def draft(self, seen: Seen, chance: Tensor) -> Tensor:
+        """See ``Painter``."""
+        return self.fine.draft(self.sketched(seen, chance), chance)
+
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
         return self.fine.decode(self.sketched(seen, chance), chance)

@@ -66,7 +66,7 @@ class TrainingConfig:
     steps: int | None = None
     minutes: float | None = None
     batch: int = 32
-    rollout: tuple[int, ...] = (1, 2, 4)
+    rollout: tuple[int, ...] = (1, 2)
     seed: int = 0
     checkpoint_minutes: float = 2.0
     log_steps: int = 50
