@@ -57,15 +57,22 @@ def make(
 
 
 class Snapshot(NamedTuple):
-    """A moment of a game. emulator: its state without its random generator.    continues: see ``Atari.reset``."""
+    """A moment of a game. emulator: its state.    held: the action that sticky ones repeat.    continues: see
+    ``Atari.reset``.
+    """
 
     emulator: Any
+    held: Any
     lives: int
     continues: bool
 
 
 class Atari(gym.Env[Frames, Any]):
-    """One game on its own emulator. info holds ``lives``."""
+    """One game on its own emulator. info holds ``lives``.
+
+    Sticky actions are drawn here, as the emulator draws them: it does not keep which action it holds in its state, so
+    a copy of a moment would go on from another.
+    """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
@@ -86,7 +93,8 @@ class Atari(gym.Env[Frames, Any]):
             "full_actions": full_actions, "noop_max": noop_max,
         }  # fmt: skip
         self._size, self._skip, self._life_loss, self._noop_max = size, skip, life_loss, noop_max
-        self._ale, self._rom = _emulator(game, sticky)
+        self._ale, self._rom = _emulator(game)
+        self._sticky, self._held = sticky, None
         self._actions = self._ale.getLegalActionSet() if full_actions else self._ale.getMinimalActionSet()
         self._screens = np.zeros((2, *self._ale.getScreenDims(), 3), np.uint8)  # the last two emulated
         self._frame = fit(self._screens[0], size)
@@ -123,13 +131,13 @@ class Atari(gym.Env[Frames, Any]):
         return self._frame, reward, over or lost, truncated, {"lives": self._lives}
 
     def clone_state(self) -> Snapshot:
-        """All that the future depends on, save luck: the emulator's random generator is not part of it."""
-        return Snapshot(self._ale.cloneState(), self._lives, self._continues)
+        """All that the future depends on, save luck: ``np_random`` is not part of it."""
+        return Snapshot(self._ale.cloneState(), self._held, self._lives, self._continues)
 
     def restore_state(self, state: Snapshot) -> None:
         """Go on from a state of the same game, perhaps of another emulator; it shows with the next step."""
         self._ale.restoreState(state.emulator)
-        self._lives, self._continues = state.lives, state.continues
+        self._held, self._lives, self._continues = state.held, state.lives, state.continues
 
     def twin(self, seed: int) -> Atari:
         """The same game on another emulator, with its own luck."""
@@ -153,6 +161,7 @@ class Atari(gym.Env[Frames, Any]):
 
     def _new_game(self) -> None:
         self._ale.reset_game()
+        self._held = self._actions[0]
         self._ale.getScreenRGB(self._screens[0])
         self._frame, self._continues = fit(self._screens[0], self._size), False
         for _ in range(int(self.np_random.integers(self._noop_max + 1))):
@@ -164,8 +173,10 @@ class Atari(gym.Env[Frames, Any]):
     def _play(self, action: Any) -> float:
         """Emulate ``skip`` frames; the brightest of the last two is shown, since sprites may flicker."""
         reward, first = 0, self._skip - 2
-        for index in range(self._skip):
-            reward += self._ale.act(action)
+        for index, chance in enumerate(self.np_random.random(self._skip)):
+            if chance >= self._sticky:
+                self._held = action
+            reward += self._ale.act(self._held)
             if index >= first:
                 self._ale.getScreenRGB(self._screens[index - first])
         shown = np.maximum(*self._screens) if self._skip > 1 else self._screens[1]
@@ -173,14 +184,14 @@ class Atari(gym.Env[Frames, Any]):
         return float(reward)
 
 
-def _emulator(game: str, sticky: float) -> tuple[Any, Path]:
+def _emulator(game: str) -> tuple[Any, Path]:
     """(a fresh emulator with the game loaded, the path of its ROM)."""
     from ale_py import ALEInterface, LoggerMode, roms
 
     ALEInterface.setLoggerMode(LoggerMode.Error)  # before it is built, or it prints a banner
     ale, rom = ALEInterface(), roms.get_rom_path(game)
     assert rom is not None, f"registered without a ROM: {game}"
-    ale.setFloat("repeat_action_probability", sticky)
+    ale.setFloat("repeat_action_probability", 0.0)
     ale.setInt("max_num_frames_per_episode", MOST_FRAMES)
     ale.loadROM(rom)
     return ale, rom

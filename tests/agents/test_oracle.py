@@ -111,6 +111,26 @@ def test_futures_of_a_game_have_luck_of_their_own_and_leave_it_its_own():
     assert seen[1] not in ahead
 
 
+class Bound:
+    """Luck that always repeats the last action."""
+
+    def random(self, size: int) -> np.ndarray:
+        return np.zeros(size)
+
+
+def test_futures_of_a_game_hold_the_action_that_the_game_holds():
+    pytest.importorskip("ale_py", reason="needs an extra")
+    env = envs.make("ALE/Breakout-v5", sticky=0.5)
+    env.reset(seed=0)
+    env.unwrapped.np_random = np.random.default_rng(0)
+    played(env, [1, *[2] * 8])  # to the right
+    branch = futures(env, np.random.default_rng(0))
+    branch().unwrapped.np_random = Bound()
+    ahead = [played(branch(), [action] * 4) for action in (3, 0)]
+    env.unwrapped.np_random = Bound()
+    assert ahead[0] == ahead[1] == played(env, [3] * 4)
+
+
 def test_the_oracle_plays_atari():
     pytest.importorskip("ale_py", reason="needs an extra")
     env = envs.make("ALE/Breakout-v5")
