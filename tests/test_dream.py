@@ -184,7 +184,7 @@ def test_damage_is_named(agent: Path, run: Path, tmp_path: Path) -> None:
 def test_networks_that_weights_do_not_have_take_no_memory(path: tuple[str, ...], agent: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(agent, tmp_path / "agent")
     alter(folder / "agent.json", 2**40, *path)
-    for held in (weights(folder), {}):
+    for held in (weights(agent), {}):
         write_tensors(folder / "weights.safetensors", held)
         with pytest.raises(WorldganError, match=r"weights\.safetensors does not fit agent\.json"):
             AgentFolder(folder).networks()

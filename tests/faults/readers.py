@@ -278,7 +278,7 @@ def cards() -> Reader:
 def graphs(folder: Path) -> Reader:
     """model.onnx itself: a small graph, so that most of what is wrong is wrong with its structure."""
     file, card = folder / "model.onnx", Card("gan", SPEC, 2, 4, "0.1.0")
-    seeds = [graph(card).SerializeToString(), *(holding(card, each) for each in wrong_tensors(1).values())]
+    sound, others = graph(card).SerializeToString(), [holding(card, each) for each in wrong_tensors(1).values()]
 
     def read(data: bytes) -> Any:
         file.write_bytes(data)
@@ -287,7 +287,7 @@ def graphs(folder: Path) -> Reader:
     strange = graph(card, zeros=TB10)
     del strange.metadata_props[:]
     huge = (strange.SerializeToString(), *(holding(card, each) for each in wrong_tensors(TB10).values()))
-    return Reader("model.onnx", read, lambda rng: mutate(rng.choice(seeds), seeds, rng), huge)
+    return Reader("model.onnx", read, lambda rng: mutate(sound, [sound, *others], rng), huge)
 
 
 def starts(folder: Path) -> Reader:
@@ -295,8 +295,8 @@ def starts(folder: Path) -> Reader:
     run, exported = Run(folder), Exported(folder / "model.onnx")
     file = folder / "starts.safetensors"
     frames, actions = torch.zeros(3, 2, 3, 4, 5, dtype=torch.uint8), torch.zeros(3, 1, 50)
-    kinds = ("beginnings", "anywhere")
-    write_tensors(file, {f"{kind}.frames": frames for kind in kinds} | {f"{kind}.actions": actions for kind in kinds})
+    anywhere = {"anywhere.frames": frames, "anywhere.actions": actions}
+    write_tensors(file, anywhere | {"beginnings.frames": frames + 1, "beginnings.actions": actions + 1})
     seed, others = file.read_bytes(), weights(folder / "others")
 
     def make(rng: Random) -> bytes:

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worldgan.arrays import Array
 from worldgan.config import from_mapping
@@ -86,15 +86,25 @@ class Session:
 
     def step(self, frames: Array, actions: Array, noise: Array) -> Step:
         """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
-        return Step(*self._session.run(OUTPUTS, dict(zip(INPUTS, (frames, actions, noise), strict=True))))
+        step = Step(*self._session.run(OUTPUTS, dict(zip(INPUTS, (frames, actions, noise), strict=True))))
+        if step.frame.shape != (len(frames), *frames.shape[2:]):
+            raise WorldganError(f"{self.path} is damaged: a frame of {step.frame.shape} follows {frames.shape}")
+        return step
 
     def _check(self) -> None:
-        """Compare the card with the graph."""
+        """Compare the card with the graph, in what that says before it has computed the sizes that it computes."""
         values = (*self._session.get_inputs(), *self._session.get_outputs())
         shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
         expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in self.card.shapes().items()}
-        if shapes != expected:
+        if shapes.keys() != expected.keys() or not all(_agree(shapes[name], expected[name]) for name in expected):
             raise WorldganError(f"{self.path} is damaged: expected {expected} by its card, got {shapes}")
+
+
+def _agree(found: tuple[str, tuple[Any, ...]], expected: tuple[str, tuple[int, ...]]) -> bool:
+    """Whether types and shapes do; a size that is only named could be any."""
+    (kind, sizes), (ours, shape) = found, expected
+    same = all(not isinstance(size, int) or size == side for size, side in zip(sizes, shape, strict=False))
+    return kind == ours and len(sizes) == len(shape) and same
 
 
 def card_of(text: str, path: Path) -> Card:
@@ -128,7 +138,7 @@ def _open(data: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession
     options.log_severity_level = 3
     # Threads that wait by spinning would take the processor from whatever runs beside the model.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Constants would be folded while a file is opened, however large they become; torch has folded those of an export.
+    # Constants would be folded while a file is opened, however large they become.
     options.add_session_config_entry("optimization.disable_specified_optimizers", "ConstantFolding")
     # The other of its formats has not been looked through.
     options.add_session_config_entry("session.load_model_format", "ONNX")
