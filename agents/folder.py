@@ -13,6 +13,7 @@ from worldgan.agents.imagination import DreamConfig
 from worldgan.config import from_mapping, to_mapping
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
+from worldgan.sizes import filled
 from worldgan.tensorfiles import read_state, read_tensors, write_state, write_tensors
 from worldgan.types import EnvSpec
 from worldgan.version import VERSION
@@ -81,11 +82,8 @@ class AgentFolder:
 
     def networks(self) -> ActorCritic:
         """The trained ones. Raises WorldganError if files are missing, damaged or do not fit together."""
-        networks = self.info().networks()
-        try:
-            networks.load_state_dict(read_tensors(self.path / "weights.safetensors"))
-        except RuntimeError:
-            raise WorldganError(
-                f"{self.path}/weights.safetensors does not fit agent.json: train another agent"
-            ) from None
+        info, weights = self.info(), read_tensors(self.path / "weights.safetensors")
+        networks = filled(info.networks, weights, (info.frames, info.training.width, info.training.units))
+        if networks is None:
+            raise WorldganError(f"{self.path}/weights.safetensors does not fit agent.json: train another agent")
         return networks.requires_grad_(False).eval()

@@ -251,9 +251,46 @@ def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:
         assert finished(one) is not None
         with outcome:
             finished(two)
-    result_file(job).write_text("{")
-    with pytest.raises(WorldganError, match="is damaged"):
+
+
+@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"\xff", b"[1]", None])
+def test_a_result_that_is_none_is_named(data: bytes | None, tmp_path: Path) -> None:
+    [job] = made(tmp_path)
+    job.folder.mkdir(parents=True)
+    if data is None:
+        result_file(job).mkdir()
+    else:
+        result_file(job).write_bytes(data)
+    with pytest.raises(WorldganError, match=r"result\.json is damaged .*: delete it") as caught:
         finished(job)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", ["[" * 100_000, '{"seconds": 1%s, "cpu_seconds": 0}' % ("0" * 400), "[]"])
+def test_a_count_of_time_that_is_none_is_named(data: str, tmp_path: Path) -> None:
+    [job] = made(tmp_path)
+    job.folder.mkdir(parents=True)
+    (job.folder / "spent.json").write_text(data)
+    with pytest.raises(WorldganError, match=r"spent\.json is damaged"):
+        perform(job)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"seeds": 10**13}, "expected at most 100,000 runs"),
+        ({"points": 10**13}, "expected at most 100,000 runs in a benchmark, and points"),
+        ({"envs": {PADDLE: {"size": 2**30}}}, "expected a size of at least 8 pixels and at most 8192, got 1073741824"),
+        ({"envs": {PADDLE: 3}}, "expected envs and options of theirs by name"),
+        ({"envs": {PADDLE: {3: 3}}}, "expected envs and options of theirs by name"),
+        ({"envs": {3: {}}}, "expected envs and options of theirs by name, got 3: {}"),
+        ({"competitors": {3: {}}}, "expected competitors and options of theirs by name"),
+        ({"scales": {3: [0, 1]}}, "unknown game of scales '3'"),
+    ],
+)
+def test_a_suite_that_cannot_be_is_refused_before_it_is_laid_out(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorldganError, match=message):
+        jobs(suite(**wrong), COMPETITORS, "bench")
 
 
 def result(env: str, competitor: str, seed: int, score: float, **more: Any) -> dict[str, Any]:

@@ -118,6 +118,20 @@ def test_files_that_are_no_configuration_are_one_line(data: bytes, tmp_path: Pat
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("tag", ["apply:os.mkdir", "new:os.mkdir", "name:os.mkdir", "module:os", "tuple"])
+def test_files_make_no_objects_and_run_no_code(tag: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"name: !!python/object/{tag} ['{tmp_path / 'made'}']\nother: !!python/{tag} ['{tmp_path / 'made'}']"
+    )
+    with pytest.raises(WorldganError, match=r"a\.yaml: could not determine a constructor") as caught:
+        load(Outer, path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(WorldganError, match="could not determine a constructor"):
+        load(Outer, None, [f"name=!!python/object/{tag} ['{tmp_path / 'made'}']"])
+    assert not (tmp_path / "made").exists()
+
+
 def test_missing_files_and_presets(tmp_path: Path) -> None:
     with pytest.raises(WorldganError, match=r"expected a YAML file at .*none\.yaml, found none"):
         load(Outer, tmp_path / "none.yaml")

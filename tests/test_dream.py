@@ -20,7 +20,7 @@ from worldgan.agents import Actor, AgentFolder, DreamConfig, Dreamer
 from worldgan.config import load
 from worldgan.dream import dream
 from worldgan.errors import WorldganError
-from worldgan.tensorfiles import write_state
+from worldgan.tensorfiles import write_state, write_tensors
 from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import train
 
@@ -178,6 +178,16 @@ def test_damage_is_named(agent: Path, run: Path, tmp_path: Path) -> None:
     info = json.loads((agent / "agent.json").read_text())
     info["training"]["units"] = 16
     assert "weights.safetensors does not fit agent.json" in refused("agent.json", json.dumps(info).encode())
+
+
+@pytest.mark.parametrize("path", [("training", "units"), ("training", "width"), ("frames",)])
+def test_networks_that_weights_do_not_have_take_no_memory(path: tuple[str, ...], agent: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(agent, tmp_path / "agent")
+    alter(folder / "agent.json", 2**40, *path)
+    for held in (weights(agent), {}):
+        write_tensors(folder / "weights.safetensors", held)
+        with pytest.raises(WorldganError, match=r"weights\.safetensors does not fit agent\.json"):
+            AgentFolder(folder).networks()
 
 
 def test_a_state_of_something_else_is_named(agent: Path, run: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import onnx
 import pytest
 import torch
 from fakes import dot_spec, dot_window
+from graphs import graph, holding, wrong_tensors
 from tiny import tiny
 
 import worldgan
@@ -29,7 +30,7 @@ from worldgan.export.graph import StepGraph, write
 from worldgan.models import FAMILIES
 from worldgan.models.world import NextFrameModel, NoisePredictor
 from worldgan.runtime.model import Exported
-from worldgan.runtime.session import KEY
+from worldgan.runtime.session import KEY, Card, Session
 from worldgan.seeding import torch_rng
 from worldgan.simulator import SimulatedVectorEnv
 from worldgan.training.checkpoint import Run
@@ -179,6 +180,71 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         with pytest.raises(WorldganError, match=r"model\.onnx") as caught:
             worldgan.load(path)
         assert "\n" not in str(caught.value)
+
+
+CARD = Card("gan", dot_spec(), 2, 3, "0.1.0")
+
+OPENING = """
+import resource, sys
+from worldgan.errors import WorldganError
+from worldgan.runtime.session import Session
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+for path in sys.argv[1:]:
+    before, said = most(), "opened"
+    try:
+        Session(path, threads=1)
+    except WorldganError as error:
+        said = str(error)
+    print(most() - before, said)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory in KB, as Linux does")
+def test_opening_a_file_computes_nothing_of_it(tmp_path: Path) -> None:
+    """Constants of 800 MB, which onnxruntime would compute at once, in a file with a card and in one without."""
+    sound, huge, strange = graph(CARD), graph(CARD, zeros=200_000_000), graph(CARD, zeros=200_000_000)
+    del strange.metadata_props[:]
+    paths = [tmp_path / f"{number}.onnx" for number in range(3)]
+    for path, model in zip(paths, (sound, huge, strange), strict=True):
+        onnx.save(model, path)
+        assert path.stat().st_size < 2000
+    command = [sys.executable, "-W", "error", "-c", OPENING, *map(str, paths)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    (_, first), (grown, second), (more, third) = (line.split(" ", 1) for line in lines)
+    assert (first, second) == ("opened", "opened")
+    assert third.startswith("expected a model of `worldgan export`")
+    assert max(int(grown), int(more)) < 64, "MB"
+
+
+def test_a_small_graph_does_what_it_says(tmp_path: Path) -> None:
+    onnx.save(graph(CARD, zeros=9), tmp_path / "model.onnx")
+    session = Session(tmp_path / "model.onnx")
+    frames = np.random.default_rng(0).integers(0, 256, (4, 2, 3, 8, 8), np.uint8)
+    step = session.step(frames, np.ones((4, 2, 5), np.float32), np.zeros((4, 3), np.float32))
+    assert np.array_equal(step.frame, frames[:, -1])
+    assert step.reward.tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("name", wrong_tensors(1))
+def test_a_tensor_that_is_not_in_the_file_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(holding(CARD, wrong_tensors(2**40)[name]))
+    with pytest.raises(
+        WorldganError, match=r"expected (all tensors in .*model\.onnx itself|tensors as they are stored)"
+    ):
+        Session(path)
+    if name == "stored":
+        path.write_bytes(holding(CARD, wrong_tensors(1)[name]))
+        Session(path)
+
+
+@pytest.mark.parametrize("change", [{"chances": 10**13}, {"chances": -1}, {"context": 10**13}, {"context": 0}])
+def test_a_card_declares_what_there_can_be(change: dict[str, Any]) -> None:
+    with pytest.raises(WorldganError, match="expected a context of 1 or more and chances"):
+        replace(CARD, **change)
 
 
 WITHOUT_TORCH = """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 import torch
 import yaml
 from hub_stub import COMMIT, Hub
-from tiny import alter
+from tiny import alter, tiny
 
 import worldgan
 from worldgan import cli
 from worldgan.card import card
+from worldgan.config import to_mapping
 from worldgan.errors import WorldganError
 from worldgan.hub import FILES, pull, push
 from worldgan.training.checkpoint import Run
@@ -140,6 +143,19 @@ def test_files_that_are_no_run_are_refused(harm: Callable[[Run], None], hub: Hub
     hub.repos[REPO] = {name: (run.path / name).read_bytes() for name in FILES}
     assert said(lambda: pull(REPO, tmp_path / "out")).startswith(f"{REPO} holds no run that can be used: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+
+
+def test_what_run_json_declares_takes_no_memory(hub: Hub, run: Run, tmp_path: Path) -> None:
+    """A list of two million noise levels would be made for networks that take none themselves."""
+    push(run.path, REPO)
+    model = to_mapping(tiny("diffusion").model_config()) | {"steps": 2**21}
+    hub.repos[REPO]["run.json"] = json.dumps(to_mapping(replace(run.info(), family="diffusion", model=model))).encode()
+    tracemalloc.start()
+    try:
+        assert "does not fit run.json" in said(lambda: pull(REPO, tmp_path / "out"))
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", FILES)

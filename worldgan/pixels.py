@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Frames = NDArray[np.uint8]
 
 LARGEST = 64  # pixels; frames within it are kept as they are, so grid worlds stay exact
+WIDEST = 2**13
+"""Pixels of a side: far beyond use, so that a wrong file cannot ask for all memory."""
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -74,9 +76,9 @@ def fit(frame: Frames, size: int | None) -> Frames:
 
 
 def check_size(size: int | None) -> None:
-    """Raises WorldganError unless ``size`` is None or at least 8 pixels."""
-    if size is not None and size < 8:
-        raise WorldganError(f"expected a size of at least 8 pixels, got {size}")
+    """Raises WorldganError unless ``size`` is None or 8 to ``WIDEST`` pixels."""
+    if size is not None and not 8 <= size <= WIDEST:
+        raise WorldganError(f"expected a size of at least 8 pixels and at most {WIDEST}, got {size}")
 
 
 def to_rgb(frames: NDArray[Any]) -> Frames:

@@ -74,6 +74,12 @@ def test_a_judge_that_cannot_be_read_is_named(harm: str, judge: Judge, tmp_path:
         load_judge(file, spec)
 
 
+def test_a_judge_of_frames_that_weights_do_not_fit_takes_no_memory(judge: Judge, tmp_path: Path) -> None:
+    save_judge(tmp_path / "judge.safetensors", judge)
+    with pytest.raises(WorldganError, match="of another env"):
+        load_judge(tmp_path / "judge.safetensors", replace(dot_spec(), frame=(1, 1, 2**28)))
+
+
 def test_naming_of_classes_is_a_share() -> None:
     actions = torch.eye(4)
     assert naming(actions * 9, actions, DISCRETE) == 1

@@ -16,14 +16,24 @@ from typing import Any
 import numpy as np
 import torch
 from data_fakes import SPEC, make_episode
+from graphs import graph, holding, wrong_tensors
 from mutations import mutate
-from tiny import tiny
+from tiny import settings, tiny
 
+from worldgan.agents import AgentFolder, AgentInfo, DreamConfig
+from worldgan.benchmark.competitors import COMPETITORS
+from worldgan.benchmark.runs import _recipe, finished, result_file
+from worldgan.benchmark.suite import Suite, jobs
 from worldgan.config import load, to_mapping
 from worldgan.data import codec
 from worldgan.data.store import EpisodeStore
+from worldgan.evaluation.judge import Judge, load_judge, save_judge
+from worldgan.learn import LearnConfig, Progress, Round, _begun
 from worldgan.models import FAMILIES
-from worldgan.runtime.session import Card, card_of
+from worldgan.play import messages
+from worldgan.runtime.model import Exported
+from worldgan.runtime.session import Card, Session, card_of
+from worldgan.tensorfiles import write_tensors
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.trainer import Experiment
 
@@ -53,6 +63,14 @@ def readers(folder: Path) -> list[Reader]:
         states(folder / "state"),
         yamls(folder),
         cards(),
+        graphs(folder),
+        starts(folder / "starts"),
+        agents(folder / "agent"),
+        loops(folder / "loop"),
+        suites(folder),
+        results(folder / "bench"),
+        pages(),
+        judges(folder),
     ]
 
 
@@ -255,3 +273,148 @@ def cards() -> Reader:
     told = json.loads(seed)
     huge = (json.dumps(told | {"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}}).encode(), b"[" * 100_000)
     return Reader("model.onnx metadata", read, lambda rng: mutate(seed, [seed], rng), huge)
+
+
+def graphs(folder: Path) -> Reader:
+    """model.onnx itself: a small graph, so that most of what is wrong is wrong with its structure."""
+    file, card = folder / "model.onnx", Card("gan", SPEC, 2, 4, "0.1.0")
+    sound, others = graph(card).SerializeToString(), [holding(card, each) for each in wrong_tensors(1).values()]
+
+    def read(data: bytes) -> Any:
+        file.write_bytes(data)
+        return Session(file, threads=1)
+
+    strange = graph(card, zeros=TB10)
+    del strange.metadata_props[:]
+    huge = (strange.SerializeToString(), *(holding(card, each) for each in wrong_tensors(TB10).values()))
+    return Reader("model.onnx", read, lambda rng: mutate(sound, [sound, *others], rng), huge)
+
+
+def starts(folder: Path) -> Reader:
+    """starts.safetensors, as it is read beside a run and, without torch, beside an exported model."""
+    run, exported = Run(folder), Exported(folder / "model.onnx")
+    file = folder / "starts.safetensors"
+    frames, actions = torch.zeros(3, 2, 3, 4, 5, dtype=torch.uint8), torch.zeros(3, 1, 50)
+    anywhere = {"anywhere.frames": frames, "anywhere.actions": actions}
+    write_tensors(file, anywhere | {"beginnings.frames": frames + 1, "beginnings.actions": actions + 1})
+    seed, others = file.read_bytes(), weights(folder / "others")
+
+    def make(rng: Random) -> bytes:
+        text = seed.replace(b'"U8"', rng.choice((b'"BF16"', b'"F8_E4M3"', b'"I8"'))) if rng.random() < 0.2 else seed
+        return mutate(text, [seed], rng)
+
+    def read(data: bytes) -> Any:
+        file.write_bytes(data)
+        exported.starts(beginnings=False)
+        return run.starts(beginnings=True)
+
+    return Reader("starts.safetensors", read, make, others.huge)
+
+
+def agents(folder: Path) -> Reader:
+    """agent.json, and the networks that it and weights promise."""
+    agent, info = AgentFolder(folder), AgentInfo(SPEC, 2, DreamConfig(steps=1, width=4, units=8), "run", "data")
+    agent.write(info, info.networks(), {})
+    told = to_mapping(info)
+    seed = json.dumps(told).encode()
+
+    def read(data: bytes) -> Any:
+        (folder / "agent.json").write_bytes(data)
+        return agent.networks()
+
+    sizes: tuple[dict[str, Any], ...] = (
+        {"frames": TB10},
+        {"training": told["training"] | {"units": TB10}},
+        {"training": told["training"] | {"width": 2**31}},
+        {"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}},
+        {"spec": told["spec"] | {"frame": [2**14, 2**14, 1]}},
+    )
+    huge = tuple(json.dumps(told | size).encode() for size in sizes)
+    return Reader("agent.json", read, lambda rng: mutate(seed, [seed], rng), huge)
+
+
+def loops(folder: Path) -> Reader:
+    """learn.json, of a loop that is to go on."""
+    folder.mkdir()
+    config = load(LearnConfig, None, [*settings("mse"), "family=mse", "dream.width=4"])
+    told = to_mapping(
+        Progress(SPEC, config, (Round(2000, 9, 400, 200, 1.5, None), Round(4000, 18, 800, 400, 2.5, 0.5)))
+    )
+    seed = json.dumps(told).encode()
+
+    def read(data: bytes) -> Any:
+        (folder / "learn.json").write_bytes(data)
+        return _begun(folder, Progress(SPEC, config), resume=True)
+
+    vast = json.dumps(told | {"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}}).encode()
+    return Reader("learn.json", read, lambda rng: mutate(seed, [seed], rng), (vast, b"[" * 100_000))
+
+
+def suites(folder: Path) -> Reader:
+    """What a benchmark consists of, down to its runs, each with an env that can be made."""
+    file = folder / "suite.yaml"
+    seed = (
+        b"envs:\n  worldgan/Paddle-v0: {size: 8}\ncompetitors:\n  random: {}\n"
+        b"  plan-mse: {training: {steps: 9}, model: {backbone: {width: 16}}, search: {horizon: 3}}\n"
+        b"budgets: [100, 200]\nseeds: 2\nepisodes: 3\nmax_steps: 50\nscales:\n  worldgan/Paddle-v0: [-1, 1.5]\n"
+    )
+
+    def read(data: bytes) -> Any:
+        file.write_bytes(data)
+        return jobs(load(Suite, file), COMPETITORS, str(folder))
+
+    changes = (
+        (b"seeds: 2", b"seeds: %d" % TB10),
+        (b"size: 8", b"size: %d" % TB10),
+        (b"seeds", b"points: %d\nseeds" % TB10),
+    )
+    huge = (*(seed.replace(*change) for change in changes), b"[" * 100_000)
+    return Reader("bench suite", read, lambda rng: mutate(seed, [seed], rng), huge)
+
+
+def results(folder: Path) -> Reader:
+    """result.json of a run of a benchmark, of which only what it is a run of is looked at."""
+    suite = Suite(envs={"worldgan/Paddle-v0": {"size": 8}}, competitors={"random": {}}, seeds=1, budgets=(20,))
+    [job] = jobs(suite, COMPETITORS, str(folder))
+    job.folder.mkdir(parents=True)
+    seed = json.dumps({**_recipe(job), "score": 0.5, "returns": [0.0, 1.0], "curve": [[20, 0.5]], "steps": 20}).encode()
+
+    def read(data: bytes) -> Any:
+        result_file(job).write_bytes(data)
+        return finished(job)
+
+    return Reader("result.json", read, lambda rng: mutate(seed, [seed], rng), (b"[" * 100_000, b'{"a":' * 100_000))
+
+
+def pages() -> Reader:
+    """What a page in a browser asks for."""
+    asked: tuple[dict[str, Any], ...] = (
+        *({"action": 1}, {"start": "real"}, {"steps": 3}, {"model": "mse"}, {"count": 8}),
+        *({"choice": 0, "outcome": 1}, {"planner": "cem"}, {"on": True}, {"format": "gif"}),
+    )
+    kinds = zip(messages.KINDS, asked, strict=True)
+    seeds = [json.dumps({"type": kind, **each}).encode() for kind, each in kinds]
+
+    def read(data: bytes) -> Any:
+        return messages.parse(data.decode(errors="surrogateescape"))
+
+    huge = (b'{"type": "rewind", "steps": %d}' % TB10, b'{"type": "futures", "count": %d}' % TB10, b"[" * 100_000)
+    return Reader("message of a page", read, lambda rng: mutate(rng.choice(seeds), seeds, rng), huge)
+
+
+def judges(folder: Path) -> Reader:
+    """Weights of the judge; most are wrong in their header, which is a small part of them."""
+    file, others = folder / "judge.safetensors", weights(folder / "others")
+    save_judge(file, Judge(SPEC))
+    seed = file.read_bytes()
+    end = 8 + int.from_bytes(seed[:8], "little")
+
+    def make(rng: Random) -> bytes:
+        text = mutate(seed[8:end], [seed[8:end]], rng)
+        return len(text).to_bytes(8, "little") + text + seed[end:] if rng.random() < 0.6 else mutate(seed, [seed], rng)
+
+    def read(data: bytes) -> Any:
+        file.write_bytes(data)
+        return load_judge(file, SPEC)
+
+    return Reader("judge.safetensors", read, make, others.huge)

@@ -199,6 +199,8 @@ def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_model_that_weights_do_not_have_takes_no_memory(run: Run) -> None:
     alter(run.path / "run.json", 2**40, "model", "outcome_width")
     refusal(run.model, r"does not fit run\.json")
+    run.write_tensors("weights", {})
+    refusal(run.model, r"does not fit run\.json")
 
 
 SIZES = {

@@ -48,12 +48,12 @@ def finished(job: Job) -> Result | None:
         return None
     try:
         found = dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise WorldganError(f"{file} is damaged ({error}): delete it, and the run is done again") from None
     for key, value in _recipe(job).items():
         if found.get(key) != value:
             way = "as many workers, or another folder" if key == "threads" else "another folder"
-            raise WorldganError(f"expected {key} {found.get(key)} as in {file}, got {value}: use {way}")
+            raise WorldganError(f"expected {key} {found.get(key)!r} as in {file}, got {value!r}: use {way}")
     return found
 
 
@@ -129,7 +129,7 @@ def _spent(job: Job) -> dict[str, float]:
         return {name: float(found[name]) for name in _clocks()}
     except FileNotFoundError:
         return dict.fromkeys(_clocks(), 0.0)
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise WorldganError(f"{file} is damaged ({error}): delete it, and that time is not counted") from None
 
 

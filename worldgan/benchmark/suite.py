@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -16,6 +17,9 @@ from worldgan.config import from_mapping
 from worldgan.errors import WorldganError, unknown
 from worldgan.evaluation.held_out import check_counts
 from worldgan.types import Agent, EnvSpec
+
+MOST = 100_000
+"""Runs of a benchmark, and points of its curves: far beyond use, so that a wrong file cannot ask for all memory."""
 
 
 class Learnt(NamedTuple):
@@ -109,6 +113,15 @@ def jobs(suite: Suite, known: Mapping[str, type[Any]], root: str, *, threads: in
         raise WorldganError("expected envs, competitors and budgets of one or more in a benchmark, got none")
     counts = {"seeds": suite.seeds, "episodes": suite.episodes, "max_steps": suite.max_steps}
     check_counts(**counts, points=suite.points, budgets=min(suite.budgets))
+    lists = (suite.envs, suite.competitors, suite.budgets)
+    if suite.seeds * math.prod(map(len, lists)) > MOST or suite.points > MOST:
+        raise WorldganError(f"expected at most {MOST:,} runs in a benchmark, and points of its curves, got more")
+    for where, named in (("envs", suite.envs), ("competitors", suite.competitors)):
+        for name, options in named.items():
+            if not (
+                isinstance(options or {}, Mapping) and all(isinstance(key, str) for key in (name, *(options or {})))
+            ):
+                raise WorldganError(f"expected {where} and options of theirs by name, got {name!r}: {options!r}")
     for env, scale in suite.scales.items():
         _check_scale(env, scale, suite.envs)
     lengths = (suite.episodes, suite.max_steps)
@@ -136,7 +149,7 @@ def _made(suite: Suite, known: Mapping[str, type[Any]]) -> Iterator[tuple[str, C
 def _check_scale(env: str, scale: Any, known: Mapping[str, Any]) -> None:
     """Raises WorldganError unless it is two rising numbers for a known env."""
     if env not in known:
-        raise unknown("game of scales", env, known)
+        raise unknown("game of scales", str(env), known)
     numbers = isinstance(scale, list | tuple) and all(type(each) in {int, float} for each in scale)
     if not numbers or len(scale) != 2 or not scale[0] < scale[1]:
         raise WorldganError(f"expected scales.{env} of two rising numbers, got {scale!r}")

@@ -22,6 +22,7 @@ from worldgan.files import atomic_write
 from worldgan.inverse import InverseModel, dimensions, misnaming
 from worldgan.pixels import to_float
 from worldgan.progress import Report
+from worldgan.sizes import filled
 from worldgan.types import EnvSpec, Window
 
 RATE, PEAK_AT = 3e-3, 0.2  # learning rate of AdamW, and the share of updates after which it falls
@@ -97,10 +98,11 @@ def save_judge(path: Path, judge: Judge) -> None:
 
 def load_judge(path: Path, spec: EnvSpec) -> Judge:
     """Read what ``save_judge`` wrote. Raises WorldganError if it is damaged or of another env."""
-    judge = Judge(spec)
     try:
-        judge.load_state_dict(parse_tensors(path.read_bytes()))
-    except (SafetensorError, RuntimeError, OSError, ValueError) as error:
+        judge = filled(lambda: Judge(spec), parse_tensors(path.read_bytes()), ())
+        if judge is None:
+            raise ValueError("other tensors than it has")
+    except (SafetensorError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise WorldganError(f"{path} is damaged or of another env ({reason}): delete it to train it again") from None
     return judge.requires_grad_(False).eval()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worldgan.arrays import Array
 from worldgan.config import from_mapping
 from worldgan.errors import WorldganError, extra
-from worldgan.types import EnvSpec
+from worldgan.runtime.proto import metadata
+from worldgan.types import LARGEST, EnvSpec
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -35,6 +37,13 @@ class Card:
     version: str
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        """Raises WorldganError for a context or chances that there cannot be."""
+        frames, noise = self.context * math.prod(self.spec.frame), 4 * self.chances
+        if self.context < 1 or self.chances < 0 or max(frames, noise) > LARGEST:
+            got = f"got {self.context} and {self.chances}"
+            raise WorldganError(f"expected a context of 1 or more and chances, of at most {LARGEST} bytes each, {got}")
+
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """dtype, and shape without B, of every input and output."""
         height, width, channels = self.spec.frame
@@ -58,7 +67,11 @@ class Step(NamedTuple):
 
 
 class Session:
-    """An ``.onnx`` file, ready to run."""
+    """An ``.onnx`` file, ready to run.
+
+    To open one is safe whoever made it: it takes memory in proportion to the size of the file, computes nothing of the
+    graph, and reads no other file. A step computes what the graph says, however much memory and time that takes.
+    """
 
     def __init__(self, path: str | Path, *, threads: int = 0) -> None:
         """threads: of onnxruntime; 0 lets it choose.
@@ -66,22 +79,32 @@ class Session:
         Raises WorldganError if onnxruntime or the file is missing, or it is no model that worldgan exported.
         """
         self.path = Path(path)
-        self._session = _open(self.path, threads)
-        self.card = self._card()
+        data = _read(self.path)
+        self.card = card_of(metadata(data, self.path, KEY), self.path)
+        self._session = _open(data, self.path, threads)
+        self._check()
 
     def step(self, frames: Array, actions: Array, noise: Array) -> Step:
         """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
-        return Step(*self._session.run(OUTPUTS, dict(zip(INPUTS, (frames, actions, noise), strict=True))))
+        step = Step(*self._session.run(OUTPUTS, dict(zip(INPUTS, (frames, actions, noise), strict=True))))
+        if step.frame.shape != (len(frames), *frames.shape[2:]):
+            raise WorldganError(f"{self.path} is damaged: a frame of {step.frame.shape} follows {frames.shape}")
+        return step
 
-    def _card(self) -> Card:
-        """Read and compared with the graph."""
-        card = card_of(self._session.get_modelmeta().custom_metadata_map.get(KEY, "{}"), self.path)
+    def _check(self) -> None:
+        """Compare the card with the graph, in what that says before it has computed the sizes that it computes."""
         values = (*self._session.get_inputs(), *self._session.get_outputs())
         shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
-        expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in card.shapes().items()}
-        if shapes != expected:
+        expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in self.card.shapes().items()}
+        if shapes.keys() != expected.keys() or not all(_agree(shapes[name], expected[name]) for name in expected):
             raise WorldganError(f"{self.path} is damaged: expected {expected} by its card, got {shapes}")
-        return card
+
+
+def _agree(found: tuple[str, tuple[Any, ...]], expected: tuple[str, tuple[int, ...]]) -> bool:
+    """Whether types and shapes do; a size that is only named could be any."""
+    (kind, sizes), (ours, shape) = found, expected
+    same = all(not isinstance(size, int) or size == side for size, side in zip(sizes, shape, strict=False))
+    return kind == ours and len(sizes) == len(shape) and same
 
 
 def card_of(text: str, path: Path) -> Card:
@@ -98,7 +121,16 @@ def card_of(text: str, path: Path) -> Card:
     return from_mapping(Card, found, where=f"{path}: ")
 
 
-def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise WorldganError(f"expected an exported model at {path}, found none") from None
+    except OSError as error:
+        raise WorldganError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _open(data: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
     with extra("onnx"):
         import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -106,13 +138,12 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     # Threads that wait by spinning would take the processor from whatever runs beside the model.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Constants would be folded while a file is opened, however large they become.
+    options.add_session_config_entry("optimization.disable_specified_optimizers", "ConstantFolding")
+    # The other of its formats has not been looked through.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        data = path.read_bytes()
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except FileNotFoundError:
-        raise WorldganError(f"expected an exported model at {path}, found none") from None
-    except OSError as error:
-        raise WorldganError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # onnxruntime's own, all of which mean that it cannot run this file
         reason = " ".join(str(error).split())[:200]
         raise WorldganError(f"expected a model that onnxruntime can run in {path}, got {reason}") from None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
 from worldgan.device import Device, chosen
@@ -20,15 +19,12 @@ from worldgan.models import FAMILIES
 from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
 from worldgan.parallel import led
+from worldgan.sizes import filled
 from worldgan.tensorfiles import read_state, read_tensors, write_state, write_tensors
 from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
 FORMAT = 1
-LARGEST = 2**14
-"""Of sizes in a model's config: far beyond use, so that a damaged one cannot ask for all time and memory."""
-UPDATES = {"warmup", "explore"}
-"""What in a model's config counts updates: no number of them is too large."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +138,13 @@ class Run:
         except UnknownKey as error:
             raise self.foreign(error, info.version) from None
         build = partial(family.networks, info.spec, config, 0)
-        weights, expected = self.tensors("weights"), _promised(build, info.model)
-        if expected != {name: tensor.shape for name, tensor in weights.items()}:
+        weights = self.tensors("weights")
+        networks = filled(build, weights, info.model)
+        if networks is None:
             raise WorldganError(
-                f"{self.path}/weights.safetensors does not fit run.json: expected {len(expected)} "
-                f"tensors of family {info.family}, got {len(weights)} that differ"
+                f"{self.path}/weights.safetensors does not fit run.json: expected the tensors of the {info.family} "
+                f"that it describes, got {len(weights)} that differ"
             )
-        networks = build()
-        networks.load_state_dict(weights)
         networks.requires_grad_(False).eval().to(place)
         if uses_bf16(precision, place.type):
             networks.bfloat16()
@@ -162,28 +157,6 @@ class Run:
         if not {f"{kind}.frames", f"{kind}.actions"} <= tensors.keys():
             raise WorldganError(f"expected start states in {self.path}/starts.safetensors, got {sorted(tensors)[:4]}")
         return tensors[f"{kind}.frames"], tensors[f"{kind}.actions"]
-
-
-def _promised(build: Callable[[], nn.Module], model: Mapping[str, Any]) -> dict[str, torch.Size]:
-    """Names and shapes of the networks' tensors, before they take memory; none if there can be no such networks."""
-    if any(number > LARGEST for number in _sizes(model)):
-        return {}
-    try:
-        with torch.device("meta"):
-            return {name: tensor.shape for name, tensor in build().state_dict().items()}
-    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError):  # whatever sizes of 0 and below lead to
-        return {}
-
-
-def _sizes(plain: Any) -> Iterator[int]:
-    """All integers in nested plain values but those that count updates."""
-    if isinstance(plain, Mapping):
-        plain = [each for name, each in plain.items() if name not in UPDATES]
-    if isinstance(plain, list | tuple):
-        for each in plain:
-            yield from _sizes(each)
-    elif isinstance(plain, int):
-        yield plain
 
 
 def load(
