@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -198,7 +200,8 @@ def benching() -> Job:
         def progress(*arguments: Any, **options: Any) -> Iterator[Report]:
             yield lambda done, note="": tell(before + round(done))
 
-        with mock.patch("worldgan.benchmark.progress", progress):
+        main = {"__main__": ModuleType("__main__")}  # or each run would first import the whole of this suite
+        with mock.patch("worldgan.benchmark.progress", progress), mock.patch.dict(sys.modules, main):
             bench(suite, out)
 
     def check(out: Path, told: int) -> None:

@@ -19,7 +19,7 @@ from page import AT_WORK
 from tally import Tally
 
 FORK = multiprocessing.get_context("fork")  # the parent has one thread, and has imported what takes seconds
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a process hangs."""
 STARTS = 20
 """At most, for each kill that is to meet a process at work."""
