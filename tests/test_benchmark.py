@@ -19,7 +19,7 @@ from worldgan import cli
 from worldgan.benchmark import bench
 from worldgan.benchmark.competitors import COMPETITORS, Random, recent
 from worldgan.benchmark.report import by_budget, numbers
-from worldgan.benchmark.runs import _recipe, finished, perform, result_file, run_all
+from worldgan.benchmark.runs import _recipe, finish, finished, perform, result_file, run_all
 from worldgan.benchmark.suite import Job, Learnt, Suite, jobs
 from worldgan.config import from_mapping, load, parse, presets
 from worldgan.data.collect import RandomPolicy
@@ -213,6 +213,14 @@ def test_what_is_finished_is_not_done_again(tmp_path: Path, monkeypatch: pytest.
         bench(plan, tmp_path, workers=0)
     assert [bench(plan, tmp_path).count("\n") for _ in range(2)] == [2, 2]
     assert asked == [[("random", 0), ("lucky", 0), ("random", 1), ("lucky", 1)], [("lucky", 1)]]
+
+
+def test_what_another_process_finished_meanwhile_stays(tmp_path: Path) -> None:
+    [job] = made(tmp_path)
+    finish(job)
+    result_file(job).write_text(json.dumps(perform(job) | {"score": 7}))
+    finish(job)
+    assert finished(job)["score"] == 7
 
 
 def test_workers_of_a_cluster_find_the_folder_from_theirs(

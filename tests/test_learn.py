@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from run_states import differing
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import settings
 
 from worldgan import envs
-from worldgan.agents import Dreamer
+from worldgan.agents import AgentFolder, Dreamer
 from worldgan.config import load
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
+from worldgan.files import sole_writer
 from worldgan.learn import LearnConfig, Progress, learn
+from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import Trainer
 
 PADDLE = "worldgan/Paddle-v0"
@@ -113,6 +118,24 @@ def test_stopped_and_taken_up_again_it_comes_to_the_same(
     assert results(tmp_path / "again") != results(whole)
     loop(tmp_path / "again", resume=True)
     assert results(tmp_path / "again") == results(whole)
+    assert differing(Run(tmp_path / "again" / "model"), Run(whole / "model")) == []
+    assert differing(AgentFolder(tmp_path / "again" / "agent"), AgentFolder(whole / "agent")) == []
+
+
+def test_who_comes_when_all_is_done_changes_nothing(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def late(folder: Path) -> Iterator[None]:
+        if not folder.exists():  # another process was at work until now
+            shutil.copytree(whole, folder)
+        with sole_writer(folder):
+            yield
+
+    monkeypatch.setattr("worldgan.learn.sole_writer", late)
+    refused("was begun before: add --resume", tmp_path / "refused")
+    loop(tmp_path / "late", resume=True)
+    assert (tmp_path / "late" / "learn.json").read_bytes() == (whole / "learn.json").read_bytes()
 
 
 def test_a_larger_budget_goes_on(whole: Path, tmp_path: Path) -> None:

@@ -111,8 +111,9 @@ def learn(
     Raises WorldganError for options that do not fit, or if ``out`` holds anything else, or resume is False.
     """
     check_first_round(config)
-    progress = _begun(out, Progress(spec, config), resume=resume)
+    _begun(out, Progress(spec, config), resume=resume)  # before anything is written
     with sole_writer(out), closing(Logs(out)) as logs:
+        progress = _begun(out, Progress(spec, config), resume=resume)  # another process may just have been at work
         progress.write(out)
         for number in range(len(progress.rounds) + 1, -(-config.budget // config.every) + 1):
             inner = part(report, _target(config, number - 1), _target(config, number), 3)

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from random import Random
 from typing import Any
 
 from jobs import Job
-from kills import FORK, PATIENCE, interrupted, kill
+from kills import FORK, PATIENCE, interrupted, kill, uninterrupted
 from tally import NOT_TRIED, Tally
 
 from worldgan.errors import WorldganError
@@ -27,9 +28,7 @@ def full(job: Job, folder: Path, times: int, rng: Random, *, most: int) -> Tally
         "one line says so; what was reported as written can be read; with room again it ends with the same bytes",
         "the file being written",
     )
-    job.run(folder / "whole", lambda amount: None)
-    whole = job.result(folder / "whole")
-    shutil.rmtree(folder / "whole")
+    whole, _ = uninterrupted(job, folder)
     real = mountable(folder)
     for _ in range(times):
         size = rng.randrange(1, most)
@@ -41,15 +40,15 @@ def full(job: Job, folder: Path, times: int, rng: Random, *, most: int) -> Tally
             if out.exists():
                 job.check(out, 0)
             if real:
-                subprocess.run(["mount", "-o", "remount,size=64m", str(folder / "disk")], check=True)
+                _insist("mount", "-o", "remount,size=64m", str(folder / "disk"))
             assert _forked(job, out, 0) == 0
             assert job.result(out) == whole
     tally.count("on a real small disk" if real else "by a limit on the size of files", tally.tried)
     return tally
 
 
-def read_only(job: Job, folder: Path, times: int, rng: Random) -> Tally:
-    """A disk that becomes read-only in the middle, or was from the start."""
+def read_only(job: Job, folder: Path, times: int, rng: Random, *, within: float = 0.3) -> Tally:
+    """A disk that becomes read-only in the middle, ``within`` seconds, or was from the start."""
     tally = Tally(
         f"read-only folder of {job.name}", "one line says so; what was written can be read", "nothing of what was there"
     )
@@ -60,8 +59,8 @@ def read_only(job: Job, folder: Path, times: int, rng: Random) -> Tally:
         with tally.case(str(number)), tmpfs(folder / "disk", 64 << 20):
             out = folder / "disk" / "out"
             if number % 2:
-                interrupted(job, out, rng.uniform(0, 0.3))
-            subprocess.run(["mount", "-o", "remount,ro", str(folder / "disk")], check=True)
+                interrupted(job, out, rng.uniform(0, within))
+            _insist("mount", "-o", "remount,ro", str(folder / "disk"))
             before = _contents(folder / "disk")
             assert _forked(job, out, 0) in {2, *([0] if before else [])}
             assert _contents(folder / "disk") == before
@@ -90,7 +89,16 @@ def tmpfs(place: Path, size: int) -> Iterator[int]:
     try:
         yield 0
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        _insist("umount", str(place))
+
+
+def _insist(*command: str) -> None:
+    """Until the children of what was killed are dead, too, their files keep the disk busy."""
+    for _ in range(50):
+        if not subprocess.run(command, capture_output=True).returncode:
+            return
+        time.sleep(0.1)
+    subprocess.run(command, check=True)
 
 
 @contextmanager

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest import mock
 
 from data_fakes import COUNTING, CountingEnv
 from run_states import flat
@@ -15,17 +20,25 @@ from tiny import settings, tiny
 from torch import Tensor
 
 from worldgan import envs
+from worldgan.agents import AgentFolder
 from worldgan.benchmark import bench
-from worldgan.benchmark.suite import Suite
-from worldgan.config import load
+from worldgan.benchmark.competitors import COMPETITORS
+from worldgan.benchmark.runs import finished
+from worldgan.benchmark.suite import Suite, jobs
+from worldgan.config import load, to_mapping
 from worldgan.data.collect import collect
 from worldgan.data.damage import verify
 from worldgan.learn import LearnConfig, learn
+from worldgan.progress import Report
+from worldgan.tensorfiles import read_state
 from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import train
 
 Tell = Callable[[int], None]
 PADDLE, SMALL = "worldgan/Paddle-v0", {"size": 8}
+RESULTS = "runs/*/result.json"
+AMOUNTS = ("episodes", "updates", "dreams")
+"""That a round of the online loop has come to."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,14 @@ class Job:
 
     run: does it, and tells how much is written.    check: raises if less of a folder than was told can be read.
     result: what is to be the same, bit for bit, however often it was interrupted.
+    lasting: glob of files that stay as they are once they are there.
     """
 
     name: str
     run: Callable[[Path, Tell], None]
     check: Callable[[Path, int], None]
     result: Callable[[Path], Any]
+    lasting: str
 
 
 def collecting(steps: int, delay: float = 0.0) -> Job:
@@ -52,7 +67,7 @@ def collecting(steps: int, delay: float = 0.0) -> Job:
         env = partial(CountingEnv, delay=delay)
         collect(env, COUNTING, out, steps=steps, num_envs=3, report=report)
 
-    return Job("collect", run, _check_data, _files)
+    return Job("collect", run, _check_data, _files, "episodes/*.ep")
 
 
 def _check_data(out: Path, told: int) -> None:
@@ -78,7 +93,7 @@ def training(data: Path, steps: int) -> Job:
         # With a checkpoint after each update, what an earlier one reached is written when this one is reported.
         train(data, experiment, out, resume=True, report=lambda done, note="": tell(round(done * steps) - 1))
 
-    return Job("train", run, _check_run, _trained)
+    return Job("train", run, _check_run, _trained, "starts.safetensors")
 
 
 def _check_run(out: Path, told: int) -> None:
@@ -94,52 +109,116 @@ def _check_run(out: Path, told: int) -> None:
 
 
 def _trained(out: Path) -> dict[str, Any]:
-    """All that a run holds, time aside; tensors as bytes."""
-    state = {key: leaf for key, leaf in flat(Run(out).state()).items() if key != "/seconds"}
+    """All that a run or an agent holds, time aside: weights, optimiser, random generators; tensors as bytes."""
+    state = {key: leaf for key, leaf in flat(read_state(out / "state.pt")).items() if key != "/seconds"}
     plain = {key: leaf.numpy().tobytes() if isinstance(leaf, Tensor) else leaf for key, leaf in state.items()}
     return plain | {"weights": (out / "weights.safetensors").read_bytes()}
 
 
 def looping() -> Job:
     """Two rounds of the online loop, with a small mse model."""
-    dream = ("dream.batch=4", "dream.horizon=2", "dream.width=4", "dream.units=8")
-    amounts = ("budget=60", "every=30", "updates=2", "dreams=2")
-    config = load(LearnConfig, None, [*settings("mse"), "family=mse", *amounts, *dream])
+    config = _small_loop()
 
     def run(out: Path, tell: Tell) -> None:
-        learn(partial(envs.make, PADDLE, **SMALL), envs.spec(PADDLE, SMALL), config, out, resume=True)
+        written = dict.fromkeys(AMOUNTS, 0)
 
-    return Job("learn", run, _check_loop, _learnt)
+        def report(done: float, note: str = "") -> None:
+            written.update(_written(note))
+            tell(_packed(max(0, math.ceil(done / config.every) - 1), *written.values()))
+
+        make_env, spec = partial(envs.make, PADDLE, **SMALL), envs.spec(PADDLE, SMALL)
+        learn(make_env, spec, config, out, resume=True, report=report)
+
+    return Job("learn", run, _check_loop, _learnt, "data/episodes/*.ep")
+
+
+def _small_loop() -> LearnConfig:
+    """With a checkpoint after each update of the model and of the agent."""
+    dream = ("dream.batch=4", "dream.horizon=2", "dream.width=4", "dream.units=8")
+    amounts = ("budget=60", "every=30", "updates=2", "dreams=2")
+    often = [f"{section}.checkpoint_minutes=0" for section in ("training", "dream")]
+    return load(LearnConfig, None, [*settings("mse"), "family=mse", *amounts, *dream, *often])
+
+
+def _written(note: str) -> dict[str, int]:
+    """What is written for sure when a stage of the loop reports this."""
+    words = note.split()
+    if words[-1] == "episodes":
+        return {"episodes": int(words[0])}
+    return {"dreams" if "return" in words else "updates": int(words[1]) - 1}  # as in ``training``
+
+
+def _packed(*amounts: int) -> int:
+    """Amounts below 1000, told as one."""
+    return sum(amount * 1000**place for place, amount in enumerate(amounts))
 
 
 def _check_loop(out: Path, told: int) -> None:
-    del told  # what the last round has written counts when learn.json says so
+    rounds, *amounts = (told // 1000**place % 1000 for place in range(1 + len(AMOUNTS)))
     file = out / "learn.json"
-    rounds = json.loads(file.read_text())["rounds"] if file.exists() else []
-    _check_data(out / "data", rounds[-1]["episodes"] if rounds else 0)
-    _check_run(out / "model", rounds[-1]["updates"] if rounds else 0)
+    found = json.loads(file.read_text())["rounds"] if file.exists() else []
+    assert len(found) >= rounds, f"{rounds} rounds were reported, {len(found)} are there"
+    last = [found[-1][name] for name in AMOUNTS] if found else [0] * len(AMOUNTS)
+    episodes, updates, dreams = map(max, amounts, last)
+    _check_data(out / "data", episodes)
+    _check_run(out / "model", updates)
+    _check_agent(out / "agent", dreams)
 
 
-def _learnt(out: Path) -> dict[str, bytes]:
-    files = [*out.glob("data/episodes/*"), *out.glob("*/weights.safetensors"), out / "returns.jsonl"]
-    return {str(file.relative_to(out)): file.read_bytes() for file in files}
+def _check_agent(out: Path, told: int) -> None:
+    agent = AgentFolder(out)
+    if not agent.exists():
+        assert told < 1
+        return
+    step = agent.info().progress["step"]
+    assert step >= told, f"step {told} of the agent was reported, {step} is there"
+    assert agent.state()["step"] >= step
+    agent.networks()
+
+
+def _learnt(out: Path) -> dict[str, Any]:
+    files = [*out.glob("data/episodes/*"), out / "returns.jsonl"]
+    trained = {f"{name}{key}": leaf for name in ("model", "agent") for key, leaf in _trained(out / name).items()}
+    return trained | {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
 def benching() -> Job:
-    """Two runs of a benchmark, each in a process of its own."""
+    """Two runs of a benchmark, each in a process of its own: one learns nothing, the other as ``looping`` does."""
+    loop = to_mapping(_small_loop())
+    for section in (loop, loop["training"], loop["dream"]):
+        del section["seed"]  # which the benchmark sets, and these
+    del loop["budget"], loop["family"]
     suite = Suite(
-        envs={PADDLE: SMALL}, competitors={"random": {}}, seeds=2, budgets=(20,), episodes=2, max_steps=10, points=2
-    )
+        envs={PADDLE: SMALL}, competitors={"random": {}, "learn-mse": {"loop": loop}}, seeds=1, budgets=(60,),
+        episodes=2, max_steps=10, points=2,
+    )  # fmt: skip
 
     def run(out: Path, tell: Tell) -> None:
-        bench(suite, out)
+        before = len(list(out.glob(RESULTS)))
 
-    return Job("bench", run, lambda out, told: None, _benched)
+        @contextmanager
+        def progress(*arguments: Any, **options: Any) -> Iterator[Report]:
+            yield lambda done, note="": tell(before + round(done))
+
+        main = {"__main__": ModuleType("__main__")}  # or each run would first import the whole of this suite
+        with mock.patch("worldgan.benchmark.progress", progress), mock.patch.dict(sys.modules, main):
+            bench(suite, out)
+
+    def check(out: Path, told: int) -> None:
+        there = sum(finished(each) is not None for each in jobs(suite, COMPETITORS, str(out)))
+        assert there >= told, f"{told} runs were reported, {there} are there"
+        for folder in out.glob("runs/*/learnt"):
+            _check_loop(folder, 0)
+
+    return Job("bench", run, check, _benched, RESULTS)
 
 
 def _benched(out: Path) -> dict[str, Any]:
-    """All that runs found, time aside."""
-    found = {str(file.relative_to(out)): json.loads(file.read_text()) for file in out.glob("runs/*/result.json")}
-    return {
-        name: {key: value for key, value in result.items() if "seconds" not in key} for name, result in found.items()
-    }
+    """All that runs found and learnt, time aside."""
+    found: dict[str, Any] = {}
+    for file in out.glob(RESULTS):
+        result = json.loads(file.read_text())
+        found[file.parent.name] = {key: value for key, value in result.items() if "seconds" not in key}
+    for folder in out.glob("runs/*/learnt"):
+        found |= {f"{folder.parent.name}/{key}": leaf for key, leaf in _learnt(folder).items()}
+    return found

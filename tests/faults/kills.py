@@ -15,30 +15,45 @@ from random import Random
 from typing import Any
 
 from jobs import Job
+from page import AT_WORK
 from tally import Tally
 
 FORK = multiprocessing.get_context("fork")  # the parent has one thread, and has imported what takes seconds
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a process hangs."""
+STARTS = 20
+"""At most, for each kill that is to meet a process at work."""
 
 
 def randomly(job: Job, folder: Path, times: int, rng: Random) -> Tally:
-    """Kill it ``times`` times, each time somewhere in what is left to do; begin anew when it is through."""
+    """Kill it ``times`` times, each time somewhere in what is left to do; begin anew when it is through.
+
+    A kill that comes when it is through already does not count.
+    """
     tally = Tally(
         f"kill -9 of {job.name} at a random moment",
         "what was reported as written can be read; going on ends with the bytes of an uninterrupted one",
         "the work since the last file",
     )
-    whole, lasts = _whole(job, folder)
+    whole, lasts = uninterrupted(job, folder)
     out = folder / "killed"
-    while tally.tried < times:
-        with tally.case(f"kill {tally.tried + 1}"):
+    for start in range(STARTS * times):
+        if tally.tried == times:
+            break
+        with tally.case(f"start {start + 1}"):
+            before = _lasting(job, out)
             told, killed = interrupted(job, out, rng.uniform(0, lasts / 2))
-            tally.count("at work" if killed else "already done", 1)
+            tally.tried -= not killed
+            tally.count(AT_WORK if killed else "too late, not counted")
+            if killed and any(out.rglob("state.pt")):
+                tally.count("of them after a checkpoint")
             job.check(out, told)
+            assert before.items() <= _lasting(job, out).items(), "what was finished has changed"
             if not killed:
                 tally.count("wholes compared")
                 _compare(job, out, whole)
+    if tally.tried < times:
+        tally.fail(f"of {STARTS * times} processes {tally.tried} were met at work, and not {times}")
     with tally.case("the last one, to its end"):
         tally.tried -= 1
         interrupted(job, out, None)
@@ -54,7 +69,7 @@ def stepwise(job: Job, folder: Path, every: int) -> Tally:
         "what was reported as written can be read; going on ends with the bytes of an uninterrupted one",
         "the file being written",
     )
-    whole, _ = _whole(job, folder)
+    whole, _ = uninterrupted(job, folder)
     out = folder / "mined"
     for fuse in count(1, every):
         told, killed = interrupted(job, out, None, fuse)
@@ -127,7 +142,7 @@ def mine(fuse: int) -> None:
     Path.write_bytes = write_bytes  # type: ignore[method-assign, assignment]
 
 
-def _whole(job: Job, folder: Path) -> tuple[Any, float]:
+def uninterrupted(job: Job, folder: Path) -> tuple[Any, float]:
     """What an uninterrupted one makes, and how many seconds it takes."""
     out = folder / "whole"
     began = time.monotonic()
@@ -136,6 +151,10 @@ def _whole(job: Job, folder: Path) -> tuple[Any, float]:
     result = job.result(out)
     shutil.rmtree(out)
     return result, lasts
+
+
+def _lasting(job: Job, out: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in out.glob(job.lasting)}
 
 
 def _compare(job: Job, out: Path, whole: Any) -> None:

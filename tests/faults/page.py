@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+
+AT_WORK = "at work"
+"""What kills that met a process at work are counted as."""
 
 HEAD = """\
 # Reliability
@@ -27,12 +31,49 @@ Workers of `collect --workers N` hand in eight episodes at a time: so many are l
 moves those to `DATA/damaged` and removes what is half written; the command that made the data set, run again, then
 replaces them with the same bytes. A damaged `dataset.json` is found, too, but has to be restored from elsewhere.
 Episodes missing at the end of a data set are not missed: it looks like a smaller one. A file that cannot be read may be
-sound: both say so in a line, and nothing is moved."""
+sound: both say so in a line, and nothing is moved.
+
+## Exceptions from determinism
+
+The same seed, options and versions give the same bytes, in another process and after any interruption. Not the same are
+the seconds that files note (such as `run.json`, `state.pt`, `learn.json` and the results of `bench`) and TensorBoard's
+files, which hold times. A budget in minutes ends after as many updates as there was time for. Sums are rounded in other
+places with another number of threads (`OMP_NUM_THREADS`), another number of ranks under `torchrun`, another kind of
+processor (`model.precision=auto` uses bf16 where there are instructions for it), and on a GPU, which may not repeat
+even its own bits. Episodes of random play depend on none of these, nor on the number of envs or workers; a planner may
+choose otherwise where its batch has other rows."""
 
 
 def page(found: dict[str, Any]) -> str:
     """The whole page, of fault -> what was counted."""
-    return "\n".join([HEAD, "", *_table(found), *_failures(found), TAIL, ""])
+    return "\n".join([HEAD, "", *_kills(found), *_origin(found), *_table(found), *_failures(found), TAIL, ""])
+
+
+def _kills(found: dict[str, Any]) -> Iterator[str]:
+    """Those that met a process at work, of all verbs together."""
+    kinds = [name.partition(" ")[::2] for name in found]
+    random = {verb: found[f"kill {verb}"]["counts"].get(AT_WORK, 0) for kind, verb in kinds if kind == "kill"}
+    steps = {verb: found[f"step {verb}"]["tried"] for kind, verb in kinds if kind == "step"}
+    if random or steps:
+        yield f"`kill -9` met a process at work {_sum(random)} at a random moment,"
+        yield f"and {_sum(steps)} at a step of writing. Kills that came when all was done are not among these."
+        yield ""
+
+
+def _sum(counts: dict[str, int]) -> str:
+    parts = ", ".join(f"{verb} {count:,}" for verb, count in counts.items())
+    return f"{sum(counts.values()):,} times ({parts})" if counts else "0 times"
+
+
+def _origin(found: dict[str, Any]) -> Iterator[str]:
+    """What was tested, and how long it took; older rows do not say."""
+    known = [each for each in found.values() if "commit" in each]
+    if known:
+        commits = Counter(each["commit"] for each in known)
+        rows = ", ".join(f"{commit} ({count})" for commit, count in commits.items())
+        minutes = sum(each["seconds"] for each in known) / 60
+        yield f"Commits, and how many rows are of each: {rows}. These rows took {minutes:,.0f} minutes together."
+        yield ""
 
 
 def _table(found: dict[str, Any]) -> Iterator[str]:

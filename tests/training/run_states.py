@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from worldgan.agents import AgentFolder
 from worldgan.training.checkpoint import Run
 
 
@@ -19,8 +20,8 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
-def differing(one: Run, other: Run) -> list[str]:
-    """Paths at which two runs' states are not the same, bit for bit; time alone may differ."""
+def differing(one: Run | AgentFolder, other: Run | AgentFolder) -> list[str]:
+    """Paths at which two states, of runs or agents, are not the same, bit for bit; time alone may differ."""
     a, b = flat(one.state()), flat(other.state())
     assert a.keys() == b.keys()
     same = {key: torch.equal(a[key], b[key]) if isinstance(a[key], Tensor) else a[key] == b[key] for key in a}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -42,6 +45,29 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(
     assert differing(whole, stopped) == []
     assert files(whole)["weights.safetensors"] == files(stopped)["weights.safetensors"]
     assert whole.state()["step"] == 6
+
+
+FRESH = """
+import sys; from pathlib import Path; from tiny import tiny; from worldgan.training import trainer
+trainer.SHOWN_STEPS = 3
+trainer.train(Path(sys.argv[1]), tiny("gan", "training.steps=3"), Path(sys.argv[2]))
+"""
+
+
+def test_fresh_processes_learn_the_same(data: Path, tmp_path: Path) -> None:
+    paths = os.pathsep.join([str(Path.cwd()), *(path for path in sys.path if path)])
+    fixed = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", FRESH, str(data), str(tmp_path / salt)], env={**fixed, "PYTHONHASHSEED": salt}
+        )
+        for salt in ("1", "2")
+    ]
+    assert [process.wait() for process in begun] == [0, 0]
+    one, two = (Run(tmp_path / salt) for salt in ("1", "2"))
+    assert differing(one, two) == []
+    for name in ("weights.safetensors", "starts.safetensors"):
+        assert files(one)[name] == files(two)[name]
 
 
 @each

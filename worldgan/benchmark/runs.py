@@ -181,10 +181,16 @@ def _work(job: Job) -> None:
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     try:
-        with sole_writer(job.folder):
-            atomic_write(result_file(job), json.dumps(perform(job), indent=1, allow_nan=False).encode())
+        finish(job)
     except KeyboardInterrupt:
         raise WorldganError("interrupted") from None
+
+
+def finish(job: Job) -> None:
+    """Write the result, unless another process just has."""
+    with sole_writer(job.folder):
+        if finished(job) is None:
+            atomic_write(result_file(job), json.dumps(perform(job), indent=1, allow_nan=False).encode())
 
 
 def _interrupted(number: int, frame: object) -> None:
