@@ -20,6 +20,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), *(str(TESTS / name) for name in ("", "data", "training"))]
 
 import clocks
+import crowd
 import disks
 import fuzz
 import harm
@@ -66,6 +67,7 @@ def suite(folder: Path, share: float, seed: int, only: list[str], skip: list[str
         "cut": lambda rng: harm.cut(place(), times(1000), rng, every=every(20)),
         "flip": lambda rng: harm.flip(place(), times(5000), rng),
         "clock": lambda rng: clocks.jump(place(), data, times(20), rng),
+        "crowd": lambda rng: crowd.crowd(place(), share, rng),
     }
     for reader in readers(place()):
         faults[f"declared {reader.name}"] = lambda _, reader=reader: fuzz.declared(reader)
