@@ -37,8 +37,10 @@ SOON = 0.5
 question under way: the longest queue is one question of each of 50, of 3 ms each on two cores that the players share,
 and of up to 10 ms when the flood keeps the interpreter busy, too.
 """
-ENOUGH = 500
-"""Answers without which the slowest in 100 are a few, and tell more about the machine."""
+TIMED = 30.0
+"""Seconds of an evening from which on that is asked for: a shorter one is a sample, beside other tests."""
+WARM = 10
+"""Answers to each player, on average, before the server's memory is looked at."""
 MORE = 32 << 20
 """Bytes that the server may grow by from the flood on: what a leak of 320 in each of 100,000 messages would take."""
 WITNESSES = 5
@@ -92,7 +94,7 @@ class Evening:
             tabs = [await sit(self.port, stack) for _ in range(players)]  # one by one: a session's seed is its number
             playing = [asyncio.create_task(self._play(tab, number)) for number, tab in enumerate(tabs)]
             try:
-                await self._trouble(amount, rng)
+                await self._trouble(WARM * players, amount, rng)
             finally:
                 self.over = True
                 heard = await asyncio.gather(*playing, return_exceptions=True)
@@ -115,10 +117,13 @@ class Evening:
             self.waits[self.stage].append(time.perf_counter() - began)
         return heard
 
-    async def _trouble(self, amount: int, rng: Random) -> None:
+    async def _trouble(self, warm: int, amount: int, rng: Random) -> None:
         """Nothing for half of the evening; the flood; then somebody who asks and does not read."""
         ends = time.monotonic() + self.seconds
         await asyncio.sleep(self.seconds / 2)
+        async with asyncio.timeout(PATIENCE):
+            while len(self.waits[0]) < warm:
+                await asyncio.sleep(0.05)
         self.sizes.append(_resident(self.pid))
         self.stage = 1
         await self._flood(amount, rng)
@@ -230,9 +235,9 @@ def _weigh(tally: Tally, evening: Evening) -> None:
     tally.count("MB in the end", after >> 20)
     with tally.case("memory"):
         assert after - before < MORE, f"it grew by {after - before:,} bytes"
+    if evening.seconds < TIMED:
+        return
     for when, waits in zip(("before the flood", "in the flood"), evening.waits, strict=False):
-        if len(waits) < ENOUGH:
-            continue
         half, most = (sorted(waits)[int(part * len(waits))] for part in (0.5, 0.99))
         tally.count(f"ms to half of the answers {when}", round(1000 * half))
         tally.count(f"ms to 99 of 100 {when}", round(1000 * most))
