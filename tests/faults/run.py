@@ -26,6 +26,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), *(str(TESTS / name) for name in ("", "data", "training"))]
 
 import clocks
+import crowd
 import disks
 import fuzz
 import harm
@@ -82,6 +83,7 @@ def suite(
         "cut": lambda rng: harm.cut(place(), times(1000), rng, every=every(20)),
         "flip": lambda rng: harm.flip(place(), times(5000), rng),
         "clock": lambda rng: clocks.jump(place(), data, times(20), rng),
+        "crowd": lambda rng: crowd.crowd(place(), share, rng),
     }
     fewer = {"model.onnx": 20_000, "bench suite": 20_000, "judge.safetensors": 20_000}  # milliseconds each
     for reader in readers(place()):

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from worldgan import cli
+from worldgan.errors import WorldganError
 from worldgan.play.messages import LARGEST
 from worldgan.play.server import STATIC, Doorkeeper
 from worldgan.training.checkpoint import Run
@@ -254,6 +255,15 @@ def test_a_port_in_use(refused: Callable[..., str], served: Serving, paddle_run:
     assert f"port {served.port} of 127.0.0.1 is in use" in refused(paddle_run.path, "--port", served.port)
     assert "expected a port from 0 to 65535, got 99999" in refused(paddle_run.path, "--port", 99999)
     assert "cannot listen on port 0 of 203.0.113.9" in refused(paddle_run.path, "--port", 0, "--host", "203.0.113.9")
+
+
+def test_only_this_machine_is_served_unless_told(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(host: str, port: int) -> Any:
+        raise WorldganError(f"asked for {host}")
+
+    monkeypatch.setattr("worldgan.play.server.bind", bind)
+    assert "asked for 127.0.0.1" in refused("run")
+    assert "asked for 0.0.0.0" in refused("run", "--host", "0.0.0.0")
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "websockets"])
