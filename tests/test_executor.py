@@ -20,7 +20,10 @@ from worldgan.benchmark.runs import finished, perform, run_all
 from worldgan.benchmark.suite import Suite, jobs
 from worldgan.data.collect import collect
 from worldgan.errors import WorldganError
-from worldgan.executor import Executor, Failed, Workers
+from worldgan.evaluate import Job, Measurement, Subject, evaluate
+from worldgan.evaluate import perform as perform_part
+from worldgan.executor import Executor, Failed, Workers, threads
+from worldgan.training.checkpoint import Run
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")
 PADDLE = "worldgan/Paddle-v0"
@@ -138,6 +141,47 @@ def test_runs_of_a_benchmark_are_the_same_everywhere(workers: Workers, tmp_path:
         found = finished(job)
         assert found is not None
         assert (found["returns"], found["threads"]) == (perform(job)["returns"], 1)
+
+
+@on(KINDS[1:])
+def test_an_evaluation_is_the_same_everywhere(
+    workers: Workers, paddle_run: Run, paddle_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)  # one thread for each, as here: rounding depends on it
+    how = Measurement(paddle_data, horizon=3, windows=4, samples=2, policies=3, seed=1)
+    made = []
+    for each in (1, workers):
+        subjects = [Subject(name, paddle_run.path, "cpu") for name in ("one", "other")]
+        shares: list[float] = []
+        told = lambda done, note="", shares=shares: shares.append(done)  # noqa: E731
+        out = tmp_path / str(len(made))
+        tables = evaluate(subjects, how, out, executor=Executor(each), report_progress=told)
+        assert shares == [part / 8 for part in range(1, 9)]  # the curves of each run, and each policy in it
+        made.append((tables, {file.name: file.read_bytes() for file in out.glob("*.json")}))
+    assert made[0] == made[1]
+    assert made[0][1].keys() == {"metrics.json", "ranking.json"}
+
+
+def test_a_run_that_cannot_be_measured_is_named_and_what_was_found_stays(
+    paddle_run: Run, paddle_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lazy(job: Job) -> Any:
+        if job.policy == 1:
+            raise WorldganError("too lazy")
+        return perform_part(job)
+
+    monkeypatch.setattr("worldgan.evaluate.perform", lazy)
+    gan = [Subject("gan", paddle_run.path, "cpu")]
+    how = Measurement(paddle_data, horizon=2, windows=2, samples=1, policies=3)
+    with pytest.raises(WorldganError, match="gan could not be measured: too lazy"):
+        evaluate(gan, how, tmp_path, executor=Executor(), report_progress=lambda done, note="": None)
+    assert (tmp_path / "metrics.json").exists()
+    assert not (tmp_path / "ranking.json").exists()
+
+
+def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert [threads(workers) for workers in (1, 2, 4, 9, "ray")] == [6, 3, 1, 1, 1]
 
 
 class Deadly(gymnasium.Wrapper[Any, Any, Any, Any]):

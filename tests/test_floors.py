@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"evaluation"},
     {
         "__init__", "__main__", "cli", "demo", "compare", "dream", "learn", "benchmark", "play", "export", "imagine",
-        "card", "hub", "saved",
+        "card", "hub", "saved", "evaluate",
     },
 ]  # fmt: skip
 """Folders and files of the package by floor. A folder is a room; the files of the first and last floor are one."""

@@ -36,6 +36,11 @@ GRACE = 30.0
 """Seconds that jobs which are stopped, and catch SIGTERM, have to keep what they have done."""
 
 
+def threads(workers: Workers) -> int:
+    """That each of so many may use: they share the cores of this machine, and have a processor each of a cluster."""
+    return 1 if workers == "ray" else max(1, (os.cpu_count() or 1) // workers)
+
+
 @dataclass(frozen=True)
 class Failed:
     """In place of a result, of a job that raised or whose workers died.    reason: one line."""

@@ -264,6 +264,7 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     evaluate = ("evaluate", "--runs", paddle, "--data", paddle_data, "--out", "report")
     for option in ("--horizon", "--windows", "--samples"):
         assert "expected horizon, windows and samples >= 1" in refused(*evaluate, option, 0)
+    assert "expected a number of workers, or ray, got 'two'" in refused(*evaluate, "--workers", "two")
     collect = ("collect", "--env", PADDLE, "--out", "data")
     assert "expected steps" in refused(*collect, "--steps", 0)
     assert "expected env args like size=64, got 'size'" in refused(*collect, "--steps", 9, "--env-args", "size")

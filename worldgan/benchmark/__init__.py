@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from worldgan.benchmark.competitors import COMPETITORS
@@ -10,7 +9,7 @@ from worldgan.benchmark.report import write_report
 from worldgan.benchmark.runs import finished, run_all
 from worldgan.benchmark.suite import Suite, jobs
 from worldgan.errors import WorldganError
-from worldgan.executor import Workers
+from worldgan.executor import Workers, threads
 from worldgan.progress import progress
 
 
@@ -26,7 +25,7 @@ def bench(suite: Suite, out: Path, *, workers: Workers = 1, command: str = "worl
     if workers != "ray" and workers < 0:
         raise WorldganError(f"expected workers of at least 0, got {workers}")
     root = out.absolute() if workers == "ray" else out  # workers of a cluster may be at work in other folders
-    runs, failed = jobs(suite, COMPETITORS, str(root), threads=_threads(workers)), list[str]()
+    runs, failed = jobs(suite, COMPETITORS, str(root), threads=threads(workers) if workers else None), list[str]()
     missing = [job for job in runs if finished(job) is None]
     if missing and workers:
         with progress("bench", len(missing), unit="runs") as report:
@@ -39,10 +38,3 @@ def bench(suite: Suite, out: Path, *, workers: Workers = 1, command: str = "worl
         again = "the others are written up, and the same command tries again"
         raise WorldganError(f"{len(failed)} of {len(runs)} runs failed, the first: {failed[0]}; {again}")
     return table
-
-
-def _threads(workers: Workers) -> int | None:
-    """Of torch in a run: runs share the cores of this machine, and have a processor each of a cluster."""
-    if workers == "ray":
-        return 1
-    return max(1, (os.cpu_count() or 1) // workers) if workers else None

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from worldgan.cli.settings import Settings, command_line, each_of, experiment_of
 from worldgan.device import Device
 from worldgan.errors import WorldganError
-from worldgan.progress import progress, say
+from worldgan.progress import progress
 from worldgan.saved import saved
-
-if TYPE_CHECKING:
-    from worldgan.types import EnvSpec, WorldModel
 
 
 def train(
@@ -104,6 +99,7 @@ def evaluate(
     samples: int = 4,
     policies: int = 10,
     seed: int = 0,
+    workers: str = "1",
     device: Device = "cpu",
 ) -> None:
     """Put trained runs beside each other on held-out windows: table, metrics.json, curves, strip and animation.
@@ -120,56 +116,24 @@ def evaluate(
         samples: rollouts per context for the "best of N" metrics and the energy score, which needs 2 to see chance.
         policies: how many are ranked by their returns, minutes of work for large frames; 0 ranks none.
         seed: of windows, samples and policies.
+        workers: processes that share out the runs' curves and policies; or "ray", for a whole cluster.
         device: what the models compute on.
     """
-    from worldgan.data.store import EpisodeStore
-    from worldgan.evaluation.held_out import evaluate as measure
-    from worldgan.evaluation.ranking import check_policies
-    from worldgan.evaluation.report import table
+    from worldgan.evaluate import Measurement, Subject
+    from worldgan.evaluate import evaluate as measure
+    from worldgan.executor import Executor
 
-    if policies:
-        check_policies(policies)
-    found = [saved(path) for path in runs]
-    families = [run.info().family for run in found]
-    names = families if len({*families}) == len(families) else [str(run.path) for run in found]
-    models = {name: run.model(device=device) for name, run in zip(names, found, strict=True)}
-    store = EpisodeStore.open(data)
-    with progress("evaluate", len(models), unit="models") as report:
-        curves = measure(
-            models,
-            store,
-            out,
-            horizon=horizon,
-            windows=windows,
-            samples=samples,
-            seed=seed,
-            report_progress=report,
-        )
-    print(table(curves))
-    if policies:
-        _rank(models, store.spec, out, policies=policies, horizon=horizon, seed=seed)
+    executor = Executor.named(workers)
+    here = Path.cwd() if executor.workers == "ray" else Path()  # workers of a cluster may be at work in other folders
+    families = [saved(path).info().family for path in runs]
+    names = families if len({*families}) == len(families) else [str(path) for path in runs]
+    subjects = [Subject(name, here / path, device) for name, path in zip(names, runs, strict=True)]
+    how = Measurement(here / data, horizon, windows, samples, policies, seed)
+    with progress("evaluate", 100, unit="%") as report:
+        told = lambda done, note="": report(100 * done, note)  # noqa: E731
+        tables = measure(subjects, how, out, executor=executor, report_progress=told)
+    print(tables)
     print(f"report at {out}")
-
-
-def _rank(
-    models: Mapping[str, WorldModel[Any]], spec: EnvSpec, out: Path, *, policies: int, horizon: int, seed: int
-) -> None:
-    """Rank policies in each model, if the real env can be made to check."""
-    from worldgan import envs
-    from worldgan.evaluation import ranking
-
-    try:
-        envs.make(spec.id, **spec.options).close()
-    except WorldganError as error:
-        return say(f"policies are not ranked, since the real env is missing: {error}")
-    found = {}
-    for name, model in models.items():
-        chosen = ranking.policies(model, policies, seed=seed)
-        with progress(f"rank policies in {name}", policies, unit="policies") as report:
-            make_env = partial(envs.make, spec.id, **spec.options)
-            found[name] = ranking.rank(model, make_env, chosen, horizon=horizon, seed=seed, report=report)
-    ranking.write_rankings(out, found)
-    print(ranking.table(found))
 
 
 def compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,13 @@ from worldgan.seeding import torch_rng
 from worldgan.types import Window, WorldModel
 
 STRIP_STARTS = 3
+
+
+class Measured(NamedTuple):
+    """What is found of one model.    shown: what it imagined in a few windows, uint8 [S, T, H, W, C]; see ``show``."""
+
+    curves: Curves
+    shown: Frames
 
 
 def evaluate(
@@ -42,21 +49,39 @@ def evaluate(
     Copying the last frame is added as the baseline every model has to beat. Raises WorldganError if a model was
     trained on other frames or actions.
     """
+    held_out = shared(models, store, horizon=horizon, windows=windows, samples=samples, seed=seed)
+    found: dict[str, Measured] = {}
+    for number, (name, model) in enumerate(models.items()):
+        found[name] = measured(model, name, held_out, samples=samples, seed=seed)
+        if report_progress:
+            report_progress(number + 1, name)
+    return write(out, held_out, found)
+
+
+def shared(
+    models: Mapping[str, WorldModel[Any]], store: EpisodeStore, *, horizon: int, windows: int, samples: int, seed: int
+) -> Window:
+    """The windows that all models are measured on. Raises WorldganError unless all can be, ``samples`` times."""
     check_counts(horizon=horizon, windows=windows, samples=samples)
     context = one_context(model.context for model in models.values())
     for name, model in models.items():
         check_fit(name, model, store)
-    held_out = sequences(store, context=context, horizon=horizon, count=windows, seed=seed)
-    found: dict[str, list[Rollout]] = {}
-    for number, (name, model) in enumerate(models.items()):
-        found[name] = [imagine(model, name, held_out, sample, seed) for sample in range(samples)]
-        if report_progress:
-            report_progress(number + 1, name)
-    found[report.REFERENCE] = [copy_last(held_out)]
-    curves = {name: measure(first, held_out, best_of=rest) for name, (first, *rest) in found.items()}
+    return sequences(store, context=context, horizon=horizon, count=windows, seed=seed)
+
+
+def measured(model: WorldModel[Any], name: str, held_out: Window, *, samples: int, seed: int) -> Measured:
+    """Roll one model out from the held-out windows."""
+    first, *rest = [imagine(model, name, held_out, sample, seed) for sample in range(samples)]
+    return Measured(measure(first, held_out, best_of=rest), show(held_out, first.frames))
+
+
+def write(out: Path, held_out: Window, found: Mapping[str, Measured]) -> dict[str, Curves]:
+    """Write up what was found of each model, and of copying the last frame -> the curves of all."""
+    reference = {report.REFERENCE: measure(copy_last(held_out), held_out)}
+    curves = {name: each.curves for name, each in found.items()} | reference
     report.write_report(out, curves)
-    rows = {name: show(held_out, each[0].frames) for name, each in found.items() if name != report.REFERENCE}
-    draw(out, {"real": show(held_out, held_out.frames[:, context:]), **rows})
+    real = show(held_out, held_out.frames[:, held_out.context :])
+    draw(out, {"real": real, **{name: each.shown for name, each in found.items()}})
     return curves
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,16 @@ PLANNER = PlannerConfig(horizon=8, candidates=6, samples=1, hold=8)
 
 Policies = Mapping[str, Callable[[], Agent]]
 """Name -> makes the policy, as new and with the same seed each time."""
+
+
+class Earned(NamedTuple):
+    """Rewards of a policy, [B, H]: those of B episodes' first H steps, 0 after their end.
+
+    simulated: weighted with the chance that the episode has not ended before.
+    """
+
+    simulated: NDArray[np.float64]
+    real: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -104,24 +114,51 @@ def rank(
     seed: int,
     report: Report | None = None,
 ) -> Ranking:
-    """Let each policy play ``starts`` episodes' first ``horizon`` steps in the real env, and in the model from where
-    those began. Both see the same random numbers of the policies, so that luck is shared.
+    """Let each policy play ``starts`` episodes' first ``horizon`` steps in both worlds; see ``earn``.
 
-    report: gets the number of policies done. A simulated reward counts as much as it is likely that the episode has
-    not ended before. Raises WorldganError for counts below 1, or if the model is not for such an env.
+    report: gets the number of policies done.
+    Raises WorldganError for counts below 1, or if the model is not for such an env.
     """
-    with closing(make_env()) as env:
-        check_match(model.spec, env_spec(env, env.spec.id if env.spec else str(env), {}))
-    simulated, real = [], []
-    for number, make in enumerate(policies.values()):
-        played = play(make_env, make(), episodes=starts, seed=seed, max_steps=horizon, num_envs=starts, record=starts)
-        episodes = [each.episode for each in played if each.episode is not None]
-        real.append(np.stack([np.pad(each.rewards, (0, horizon - len(each))) for each in episodes]))
-        first = np.stack([each.frames[0] for each in episodes])
-        simulated.append(imagined_rewards(model, make(), first, horizon, torch_rng(seed, "ranking", number)))
+    check_env(model, make_env)
+    found = []
+    for number in range(len(policies)):
+        found.append(earn(model, make_env, policies, number, horizon=horizon, starts=starts, seed=seed))
         if report is not None:
             report(number + 1)
-    means = [np.asarray(rewards, np.float64).cumsum(-1).mean(1) for rewards in (simulated, real)]
+    return ranked(policies, found)
+
+
+def check_env(model: WorldModel[Any], make_env: MakeEnv) -> None:
+    """Raises WorldganError if the model is not for such an env."""
+    with closing(make_env()) as env:
+        check_match(model.spec, env_spec(env, env.spec.id if env.spec else str(env), {}))
+
+
+def earn(
+    model: WorldModel[Any],
+    make_env: MakeEnv,
+    policies: Policies,
+    number: int,
+    *,
+    horizon: int,
+    starts: int = STARTS,
+    seed: int,
+) -> Earned:
+    """Let a policy play in the real env, and in the model from where those episodes began.
+
+    Both see the same random numbers of the policy, so that luck is shared.
+    """
+    make = list(policies.values())[number]
+    played = play(make_env, make(), episodes=starts, seed=seed, max_steps=horizon, num_envs=starts, record=starts)
+    episodes = [each.episode for each in played if each.episode is not None]
+    real = np.stack([np.pad(each.rewards, (0, horizon - len(each))) for each in episodes])
+    first = np.stack([each.frames[0] for each in episodes])
+    return Earned(imagined_rewards(model, make(), first, horizon, torch_rng(seed, "ranking", number)), real)
+
+
+def ranked(policies: Iterable[str], earned: Sequence[Earned]) -> Ranking:
+    """What all earned, in the order of their names."""
+    means = [np.asarray(rewards, np.float64).cumsum(-1).mean(1) for rewards in zip(*earned, strict=True)]
     return Ranking(tuple(policies), *means)
 
 
