@@ -134,14 +134,10 @@ def test_a_missing_value_without_default_is_named() -> None:
         steps: int
         name: str = ""
 
-    @dataclass(frozen=True)
-    class Wants:
-        needs: Needs
-
     with pytest.raises(WorldganError, match="expected steps for Needs, got nothing"):
         from_mapping(Needs, {})
     with pytest.raises(WorldganError, match="expected steps for needs, got name"):
-        from_mapping(Wants, {"needs": {"name": "a"}})
+        from_mapping(Needs, {"name": "a"}, where="needs.")
 
 
 def test_an_override_does_not_reach_through_a_yaml_alias(tmp_path: Path) -> None:
