@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
+import shlex
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -236,6 +239,28 @@ def test_workers_of_a_cluster_find_the_folder_from_theirs(
     Path("suite.yaml").write_text(json.dumps(small()))
     assert cli.main(["bench", "suite.yaml", "--out", "out", "--workers", "ray"]) == 2
     assert "all were asked for" in capsys.readouterr().err
+
+
+def test_the_command_on_the_page_makes_the_page_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def run_all(missing: list[Job], **options: Any) -> list[str]:
+        asked.append(len(missing))
+        for job in missing:
+            job.folder.mkdir(parents=True)
+            result_file(job).write_text(json.dumps(perform(job)))
+        return []
+
+    monkeypatch.setattr("worldgan.benchmark.run_all", run_all)
+    monkeypatch.chdir(tmp_path)
+    Path("my suite.yaml").write_text(json.dumps(small()))
+    assert cli.main(["bench", "my suite.yaml", "--out", "out", "--set", "seeds=2", "budgets=[10, 20]"]) == 0
+    page = Path("out/index.html").read_text()
+    [command] = re.findall("<p>Made by</p>\n<pre><code>(.*?)</code>", page)
+    program, *arguments = shlex.split(html.unescape(command))
+    Path("out/index.html").unlink()
+    assert (program, cli.main(arguments), asked) == ("worldgan", 0, [4])
+    assert Path("out/index.html").read_text() == page
 
 
 def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:

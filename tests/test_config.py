@@ -146,9 +146,12 @@ def test_a_missing_value_without_default_is_named() -> None:
     @dataclass(frozen=True)
     class Needs:
         steps: int
+        name: str = ""
 
-    with pytest.raises(WorldganError, match=r"incomplete Needs: .*'steps'"):
+    with pytest.raises(WorldganError, match="expected steps for Needs, got nothing"):
         from_mapping(Needs, {})
+    with pytest.raises(WorldganError, match="expected steps for needs, got name"):
+        from_mapping(Needs, {"name": "a"}, where="needs.")
 
 
 def test_an_override_does_not_reach_through_a_yaml_alias(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import worldgan
 from worldgan import envs
 from worldgan.actions import ActionSpec
-from worldgan.controls import MOST, Controls, controls
+from worldgan.controls import MOST, SPARE, Controls, controls
 
+STATIC = Path(worldgan.__file__).parent / "play" / "static"
 ATARI = ("noop", "fire", "up", "right", "left", "down", "up right", "up left", "up right fire")
 SPACES = {
     "atari": (ActionSpec("discrete", (9,)), ATARI),
@@ -20,8 +24,14 @@ SPACES = {
     "large combinations": (ActionSpec("multidiscrete", (9, 9, 9)), ()),
     "box": (ActionSpec("box", (3,), (-2.0, 0.0, 0.0), (2.0, 1.0, 8.0)), ()),
 }
-PAGE = set("pnrbgmvtwasd")
-"""Keys that work the page, and those that stand for arrows."""
+
+
+def keys_of_the_page() -> set[str]:
+    """Letters that work the page, and those that stand for arrows, as its scripts have them."""
+    app, keys = ((STATIC / name).read_text() for name in ("app.js", "keys.js"))
+    found = re.search(r"^const commands = {\n(.*?)^};", app, re.DOTALL | re.MULTILINE)
+    assert found
+    return {*re.findall(r"^  (\w): ", found[1], re.MULTILINE), *map(str.lower, re.findall(r"\bKey([A-Z]):", keys))}
 
 
 @pytest.fixture(params=SPACES)
@@ -40,7 +50,12 @@ def test_choices_are_actions(case: tuple[ActionSpec, Controls]) -> None:
 def test_keys_tell_choices_apart(case: tuple[ActionSpec, Controls]) -> None:
     presses = [choice.press for choice in case[1].choices]
     assert len({frozenset(press) for press in presses}) == len(presses)
-    assert not PAGE & set(chain(*presses))
+    assert not keys_of_the_page() & set(chain(*presses))
+
+
+def test_no_spare_key_works_the_page() -> None:
+    assert keys_of_the_page() > set("pnwasd")  # that they were found
+    assert not keys_of_the_page() & set(SPARE)
 
 
 def test_words_become_buttons() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import types
 import typing
@@ -46,10 +47,14 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -
         if key not in hints:
             raise UnknownKey(f"{where}{key}", [f"{where}{name}" for name in hints])
     values = {key: _value(hints[key], value, f"{where}{key}") for key, value in mapping.items()}
+    missing = [name for name, value in inspect.signature(cls).parameters.items() if value.default is value.empty]
+    if absent := [name for name in missing if name not in values]:
+        told = ", ".join(mapping) or "nothing"
+        raise WorldganError(f"expected {' and '.join(absent)} for {where.rstrip('.') or cls.__name__}, got {told}")
     try:
         return cls(**values)
-    except TypeError as error:
-        raise WorldganError(f"incomplete {where or cls.__name__}: {error}") from None
+    except TypeError as error:  # what is inside lists is checked by none but the dataclass itself
+        raise WorldganError(f"expected other values for {where.rstrip('.') or cls.__name__}: {error}") from None
 
 
 def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ()) -> T:

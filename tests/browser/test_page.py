@@ -5,6 +5,7 @@ Chromium is the system's; ``make test-browser`` installs it where it is missing.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from untrained import PADDLE, untrained
 from worldgan.play.real import RealEnv, open_env
 from worldgan.play.run import real, worlds
 from worldgan.play.server import Club, Limits
-from worldgan.play.session import AHEAD, Session
+from worldgan.play.session import AHEAD, Moment, Session
 
 PATIENCE = 30_000  # ms; a busy machine is slow, and a broken page does nothing at all
 
@@ -174,10 +175,31 @@ def test_an_agent_and_its_plan(context: BrowserContext, address: str) -> None:
     assert set(planned) <= {"stay", "up", "down", "left", "right"}
     assert page.evaluate("document.querySelector('#plan canvas').toDataURL()") == picture(page)
     assert "past" not in str(page.get_attribute("#plan", "class"))
+    assert ", planning " in page.inner_text("#model-ms")
     before = step(page)
     page.keyboard.press("n")
     until(page, f"document.body.dataset.step === '{before + 1}'")
+    assert "planning" not in page.inner_text("#model-ms")
     assert "past" in str(page.get_attribute("#plan", "class"))
+
+
+def test_a_play_that_falls_behind_its_speed_says_so(
+    context: BrowserContext, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Session.step
+
+    def slowly(game: Session, action: object) -> Moment:
+        time.sleep(0.05)
+        return quick(game, action)
+
+    monkeypatch.setattr(Session, "step", slowly)
+    page = paused(opened(context, address))
+    page.select_option("#speed", "60")
+    page.keyboard.press("p")
+    expect(page.locator("#fps")).to_have_text(re.compile(r"^\d+ of 60 / s$"), timeout=PATIENCE)
+    page.keyboard.press("p")
+    page.keyboard.press("n")
+    expect(page.locator("#fps")).to_have_text(re.compile(r"^\d+ / s$"), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("format", "magic"), [("gif", b"GIF8"), ("webm", b"\x1a\x45\xdf\xa3")])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import uvicorn
 from fakes import PerfectModel, dot_spec, draw
 from torch import Tensor
 
@@ -53,25 +54,35 @@ def session(real: Any = None, *, size: int = 8, seed: int = 0) -> Session:
 class Serving:
     club: Club
     port: int
+    server: uvicorn.Server
+
+    def connections(self) -> int:
+        """Those that the server has not let go."""
+        return len(self.server.server_state.connections)
 
 
 @contextmanager
 def serving(*, size: int = 8, **limits: Any) -> Iterator[Serving]:
     """A server of such sessions on a free port of this machine."""
-    club = Club(lambda number: session(size=size, seed=number), "not in a test", Limits(**limits))
-    with running(club) as port:
-        yield Serving(club, port)
+    with _started(Club(lambda number: session(size=size, seed=number), "not in a test", Limits(**limits))) as started:
+        yield started
 
 
 @contextmanager
 def running(club: Club) -> Iterator[int]:
     """The port of a server of ``club``."""
+    with _started(club) as started:
+        yield started.port
+
+
+@contextmanager
+def _started(club: Club) -> Iterator[Serving]:
     listening = bind("127.0.0.1", 0)
     serve = server(club, "127.0.0.1")
     thread = threading.Thread(target=serve.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield listening.getsockname()[1]
+        yield Serving(club, listening.getsockname()[1], serve)
     finally:
         serve.should_exit = True
         thread.join()

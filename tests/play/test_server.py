@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shutil
 import socket
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,8 @@ from websockets.sync.client import ClientConnection, connect
 from worldgan import cli
 from worldgan.errors import WorldganError
 from worldgan.play.messages import LARGEST
-from worldgan.play.server import STATIC, Doorkeeper
+from worldgan.play.patience import Patient
+from worldgan.play.server import STATIC, Doorkeeper, server
 from worldgan.training.checkpoint import Run
 
 
@@ -101,6 +106,7 @@ def test_play(served: Serving) -> None:
         assert tab.ask({"type": "reset", "start": "anywhere"})[0]["step"] == 0
         planned, images = tab.ask({"type": "agent", "planner": "shooting"})
         assert len(images) == (1 + len(planned["plan"])) * len(pixels)
+        assert planned["planning"] > 0
         assert tab.ask({"type": "record", "on": True})[0]["recording"]
         tab.ask({"type": "step", "action": 1})
         file, data = tab.ask({"type": "save", "format": "gif"})
@@ -213,31 +219,83 @@ def test_seats_are_limited_and_freed(served: Serving) -> None:
         assert again.hello["type"] == "hello"
 
 
-def test_a_client_that_stops_reading_is_dropped() -> None:
-    with serving(size=256, sessions=1, patience=0.2) as running:
-        deaf = socket.socket()
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.connect(("127.0.0.1", running.port))
-        host = f"127.0.0.1:{running.port}"
-        deaf.sendall(
-            f"GET /play HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\n".encode()
-            + b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        step = json.dumps({"type": "step", "action": 1}).encode()
-        masked = bytes([0x81, 0x80 | len(step), 0, 0, 0, 0]) + step  # a masked text frame; the mask is zero
-        assert soon(lambda: running.club.seated == 1)
-        deaf.setblocking(False)
+def frame(message: Any) -> bytes:
+    """A message as a client sends it: one masked text frame; the mask is zero."""
+    text = json.dumps(message).encode()
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
-        def dropped() -> bool:
-            """Asks as fast as it can, for 200 kB each time, and reads nothing."""
-            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-                deaf.send(masked * 10)
-            return running.club.seated == 0
 
-        assert soon(dropped)
-        with open_tab(running) as other:  # the seat is free
+def deaf_client(served: Serving) -> socket.socket:
+    """One that takes a seat and reads nothing."""
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.settimeout(60)
+    deaf.connect(("127.0.0.1", served.port))
+    host, before = f"127.0.0.1:{served.port}", served.club.seated
+    deaf.sendall(
+        f"GET /play HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\n".encode()
+        + b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert soon(lambda: served.club.seated == before + 1)
+    return deaf
+
+
+def read_all(connection: socket.socket) -> None:
+    """Until the other side ends it in good order."""
+    while connection.recv(1 << 20):
+        pass
+
+
+def test_clients_that_stop_reading_are_dropped_with_all_that_they_left_unread() -> None:
+    with serving(size=64, sessions=4, patience=0.2) as running:
+        crowd = [deaf_client(running) for _ in range(4)]
+        for deaf in crowd:
+            deaf.sendall(frame({"type": "futures", "count": 4}) * 20)  # 5 MB of answers, more than a system would keep
+        assert soon(lambda: running.club.seated == 0)
+        assert soon(lambda: running.connections() == 0)
+        for deaf in crowd:
+            with pytest.raises(ConnectionResetError):  # the rest, which the system had taken, is not kept for it
+                read_all(deaf)
+            deaf.close()
+        with open_tab(running) as other:  # the seats are free
             assert other.hello["type"] == "hello"
-        deaf.close()
+
+
+class Pipe(asyncio.Transport):
+    """A transport from which so much is unsent, at one look after another."""
+
+    def __init__(self, *unsent: int) -> None:
+        super().__init__({"socket": socket.socket()})
+        self.unsent, self.aborted = list(unsent), asyncio.Event()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent.pop(0)
+
+    def abort(self) -> None:
+        self.aborted.set()
+        self.get_extra_info("socket").close()
+
+
+def test_a_slow_client_has_time_and_a_deaf_one_has_none() -> None:
+    async def play() -> None:
+        for unsent in ([9, 9], [9, 5, 4, 1, 1], [9, 8, 10]):
+            pipe, protocol = Pipe(*unsent), Patient(asyncio.Protocol(), patience=0.001)
+            protocol.connection_made(pipe)
+            protocol.pause_writing()
+            await pipe.aborted.wait()
+            assert not pipe.unsent
+        pipe, protocol = Pipe(9), Patient(asyncio.Protocol(), patience=0.001)
+        protocol.connection_made(pipe)
+        protocol.pause_writing()
+        protocol.resume_writing()
+        await asyncio.sleep(0.01)
+        assert not pipe.aborted.is_set()
+        pipe.abort()
+
+    asyncio.run(play())
 
 
 @pytest.fixture
@@ -278,3 +336,36 @@ def test_runs_that_cannot_be_played(refused: Callable[..., str], paddle_run: Run
     assert "expected a run at" in refused(tmp_path / "none", "--port", 0)
     assert "expected different runs" in refused(paddle_run.path, os.path.relpath(paddle_run.path), "--port", 0)
     assert "expected sessions and patience above 0" in refused(paddle_run.path, "--port", 0, "--sessions", 0)
+
+
+def test_a_run_whose_env_is_not_here_is_played_without_it(
+    paddle_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, info = Run(shutil.copytree(paddle_run.path, tmp_path / "run")), paddle_run.info()
+    run.write_info(replace(info, spec=replace(info.spec, id="gone/Paddle-v0")))
+    begun: list[tuple[Any, Any]] = []
+
+    def started(club: Any, host: str) -> Any:
+        begun.append((club, server(club, host)))
+        return begun[0][1]
+
+    monkeypatch.setattr("worldgan.play.server.server", started)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(cli.main(["play", str(run.path), "--port", "0"])))
+    thread.start()
+    try:
+        assert soon(lambda: bool(codes) or (bool(begun) and begun[0][1].started))
+        assert not codes, capsys.readouterr().err
+        [(club, serve)] = begun
+        with open_tab(Serving(club, serve.servers[0].sockets[0].getsockname()[1], serve)) as tab:
+            assert (tab.hello["env"], tab.hello["real"]) == ("gone/Paddle-v0", {"here": False})
+            assert "gone" in tab.hello["note"]
+            moment, pixels = tab.ask({"type": "step", "action": 0})
+            assert (moment["real"], len(pixels)) == (None, 3 * tab.hello["height"] * tab.hello["width"])
+            assert "start from the data" in tab.ask({"type": "reset", "start": "real"})[0]["message"]
+    finally:
+        for _, serve in begun:
+            serve.should_exit = True
+        thread.join()
+    assert codes == [0]
+    assert f"without the real env beside it: {tab.hello['note']}\n" in capsys.readouterr().out

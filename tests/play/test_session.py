@@ -121,6 +121,12 @@ def test_a_planner_plays_and_shows_what_it_expects() -> None:
         game.follow("chess")
 
 
+def test_the_step_that_a_planner_takes_is_not_counted_as_planning(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = session()
+    monkeypatch.setattr("worldgan.play.session.perf_counter", iter([5.0, 6.0, 16.0, 116.0]).__next__)
+    assert game.follow("shooting")[1].seconds == 101
+
+
 def test_the_real_env_begins_alike_and_takes_the_same_actions() -> None:
     game = session(DotEnv())
     for action in (UP, LEFT, DOWN):

@@ -142,12 +142,15 @@ def _fan(session: Session, count: int, begun: float) -> bytes:
 def _plan(session: Session, planner: str, begun: float) -> bytes:
     _, plan = session.follow(planner)
     header, images = _present(session)
-    actions = [_label(session, action) for action in plan.actions]
-    return pack(
-        header
-        | {"type": "moment", "plan": actions, "did": _label(session, session.moment.action), "ms": _since(begun)},
-        _pixels([*images, *plan.frames]),
-    )
+    planning = round(plan.seconds * 1000, 1)
+    told = {
+        "type": "moment",
+        "plan": [_label(session, action) for action in plan.actions],
+        "did": _label(session, session.moment.action),
+        "planning": planning,
+        "ms": round(_since(begun) - planning, 1),
+    }
+    return pack(header | told, _pixels([*images, *plan.frames]))
 
 
 def _label(session: Session, vector: NDArray[np.float32]) -> str:

@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldgan.errors import WorldganError
 from worldgan.play import messages, replies
+from worldgan.play.patience import websockets
 from worldgan.play.session import Session
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ POLICY = {
 
 @dataclass(frozen=True)
 class Limits:
-    """sessions: tabs that can play at once.    patience: seconds that a client may leave a reply unread."""
+    """sessions: tabs that can play at once.    patience: seconds in which a client may read nothing of what waits."""
 
     sessions: int = 6
     patience: float = 10.0
@@ -59,15 +60,15 @@ class Club:
 
     def __init__(self, build: Callable[[int], Session], note: str, limits: Limits) -> None:
         """build: a session from its number; called, as all that computes, in the one thread."""
-        self.seated = 0
-        self._build, self._note, self._limits, self._count = build, note, limits, 0
+        self.seated, self.limits = 0, limits
+        self._build, self._note, self._count = build, note, 0
         self._thread = ThreadPoolExecutor(1, "play", initializer=_few_threads)
 
     async def visit(self, websocket: WebSocket) -> None:
         """One tab from coming to going."""
         await websocket.accept()
-        if self.seated >= self._limits.sessions:
-            reason = f"All {self._limits.sessions} seats are taken. Close a tab that plays, then load this page again."
+        if self.seated >= self.limits.sessions:
+            reason = f"All {self.limits.sessions} seats are taken. Close a tab that plays, then load this page again."
             return await self._turn_away(websocket, reason)
         self.seated += 1
         self._count += 1
@@ -83,20 +84,20 @@ class Club:
             self.seated -= 1
 
     async def _turn_away(self, websocket: WebSocket, reason: str) -> None:
-        with suppress(WebSocketDisconnect, TimeoutError):
-            await self._send(websocket, replies.refusal(reason, kind="full"))
+        with suppress(WebSocketDisconnect):
+            await websocket.send_bytes(replies.refusal(reason, kind="full"))
             await websocket.close(TRY_AGAIN_LATER)
 
     async def _converse(self, websocket: WebSocket, session: Session) -> None:
-        """Answer until the client leaves, or leaves a reply unread for too long.
+        """Answer until the connection is lost: the client left, or did not read for too long.
 
         The next message is read when the last reply is on its way, so that nothing piles up for anybody.
         """
-        with suppress(WebSocketDisconnect, TimeoutError):
-            await self._send(websocket, replies.hello(session, self._note))
-            await self._send(websocket, replies.present(session))
+        with suppress(WebSocketDisconnect):
+            await websocket.send_bytes(replies.hello(session, self._note))
+            await websocket.send_bytes(replies.present(session))
             while (message := await websocket.receive())["type"] == "websocket.receive":
-                await self._send(websocket, await self._answer(session, message.get("text")))
+                await websocket.send_bytes(await self._answer(session, message.get("text")))
 
     async def _answer(self, session: Session, text: str | None) -> bytes:
         """The reply to one message, whatever it is."""
@@ -109,10 +110,6 @@ class Club:
             return await self._compute(replies.answer, session, asked)
         except WorldganError as error:
             return replies.refusal(str(error))
-
-    async def _send(self, websocket: WebSocket, data: bytes) -> None:
-        async with asyncio.timeout(self._limits.patience):
-            await websocket.send_bytes(data)
 
     async def _compute(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
@@ -205,7 +202,7 @@ def server(club: Club, host: str) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             application(club, host),
-            ws="websockets-sansio",  # stops reading while a message waits for its answer
+            ws=websockets(club.limits.patience),  # type: ignore[arg-type]  # called as the class would be, no more
             ws_max_size=messages.LARGEST,
             ws_per_message_deflate=False,
             limit_concurrency=256,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, final
 
 import numpy as np
@@ -25,8 +26,9 @@ PAST = 600
 """Steps that can be taken back; frames of 64x64 pixels take 7 MB."""
 KEPT = 600
 """Frames of a recording, 40 seconds at 15 a second."""
-AHEAD, CANDIDATES = 9, 32
-"""Steps that a planner looks ahead and plans it imagines: few, so that watching it is not waiting for it."""
+AHEAD, CANDIDATES = 8, 16
+"""Steps that a planner looks ahead and plans it imagines (twice as many with iterations): few, so that watching it is
+not waiting for it."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,14 @@ class Fan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a planner means to do from here, and expects to see. frames: uint8 [H, H, W, C].    actions: encoded."""
+    """What a planner means to do from here, and expects to see. frames: uint8 [H, H, W, C].    actions: encoded.
+
+    seconds: that the search and these frames took; the step taken is not in them.
+    """
 
     frames: Frames
     actions: NDArray[np.float32]
+    seconds: float
 
 
 @final
@@ -187,10 +193,14 @@ class Session:
         agent = self._agent(name)
         if self._following is not agent:
             agent.reset(np.ones(1, np.bool_))
+        begun = perf_counter()
         action = agent.act(self.moment.frame[None])[0]
+        chosen = perf_counter()
         moment = self.step(action)
+        stepped = perf_counter()
+        frames, actions = self._ahead(agent)
         self._following = agent
-        return moment, self._ahead(agent)
+        return moment, Plan(frames, actions, chosen - begun + perf_counter() - stepped)
 
     def record(self, on: bool) -> None:
         """Begin to keep frames, dropping those kept before, or stop."""
@@ -272,14 +282,14 @@ class Session:
             self._agents[key] = planner(SEARCHES[name], self._model, config)
         return self._agents[key]
 
-    def _ahead(self, agent: Planner) -> Plan:
-        """One future in which the rest of the agent's plan is carried out."""
+    def _ahead(self, agent: Planner) -> tuple[Frames, NDArray[np.float32]]:
+        """One future in which the rest of the agent's plan is carried out, and that rest."""
         assert agent.last_plan is not None
         state, frames, plan = self._state, [], agent.last_plan[:, 1:]
         for action in plan.unbind(1):
             prediction, state = self._model.step(state, action, self._generator)
             frames.append(to_array(to_uint8(prediction.frame))[0])
-        return Plan(np.stack(frames), plan[0].numpy())
+        return np.stack(frames), plan[0].numpy()
 
 
 def _fan(found: Outcomes) -> Fan:

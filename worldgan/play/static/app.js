@@ -23,6 +23,7 @@ let sentAt = 0;
 let pressedAt = null; // when the key went down that no step has answered yet
 let delays = [];
 let drawnAt = [];
+let resumedAt = 0;
 let stale = false; // whether the curves are behind the play
 let gaugedAt = 0;
 
@@ -177,6 +178,7 @@ async function back() {
 
 function resume() {
   begun = playing = true;
+  resumedAt = performance.now();
   stopped = false;
   if (!following) looking = false;
   word();
@@ -296,9 +298,16 @@ function numbers(header) {
   $("record").setAttribute("aria-pressed", header.recording);
   $("record-word").textContent = header.recording ? `Stop (${header.kept})` : "Record";
   for (const button of document.querySelectorAll(".save")) button.disabled = header.recording || !header.kept;
-  $("model-ms").textContent = `${header.ms.toFixed(0)} ms`;
+  $("model-ms").textContent = `${header.ms.toFixed(0)} ms${header.plan ? `, planning ${header.planning.toFixed(0)} ms` : ""}`;
   drawnAt = [...drawnAt.filter((time) => performance.now() - time < 1000), performance.now()];
-  $("fps").textContent = `${drawnAt.length} / s`;
+  $("fps").textContent = pace();
+}
+
+// Pictures in the last second, and how many there should have been if the play falls behind.
+function pace() {
+  const wanted = Number($("speed").value);
+  const runs = playing && (following || !$("waits").checked) && performance.now() - resumedAt > 1000;
+  return runs && drawnAt.length < 0.9 * wanted ? `${drawnAt.length} of ${wanted} / s` : `${drawnAt.length} / s`;
 }
 
 function ended(header) {
