@@ -27,7 +27,12 @@ Workers of `collect --workers N` hand in eight episodes at a time: so many are l
 moves those to `DATA/damaged` and removes what is half written; the command that made the data set, run again, then
 replaces them with the same bytes. A damaged `dataset.json` is found, too, but has to be restored from elsewhere.
 Episodes missing at the end of a data set are not missed: it looks like a smaller one. A file that cannot be read may be
-sound: both say so in a line, and nothing is moved."""
+sound: both say so in a line, and nothing is moved.
+
+worldgan uses the network for this alone: `export --web` fetches onnxruntime-web from the npm registry, once, and takes
+nothing but the file of its known SHA-512; `push` and `pull` talk to the Hugging Face Hub; `play` serves a page, to this
+machine alone unless `--host` says otherwise; and the processes of torchrun or Ray talk to each other, while Ray's usage
+statistics stay off unless `RAY_USAGE_STATS_ENABLED` is set. Tests refuse every connection to another machine."""
 
 
 def page(found: dict[str, Any]) -> str:
