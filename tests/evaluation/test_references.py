@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import linalg, ndimage, special, stats
 from scipy.spatial import distance
@@ -90,11 +90,15 @@ def test_energy_score(pair: tuple[Tensor, Tensor], drawn: list[int]) -> None:
         assert float(found) == pytest.approx(far - apart / 2, rel=1e-5, abs=1e-2)  # of distances up to 2650
 
 
+RAMP = torch.arange(100, dtype=torch.uint8).view(1, 1, 10, 10)
+
+
 @law
-@given(pairs(2, 12), st.data())
-def test_radial_power(pair: tuple[Tensor, Tensor], data: st.DataObject) -> None:
+@given(pairs(2, 12), st.integers(1, 6))
+@example((RAMP, RAMP), 5)  # 3 waves in 10 pixels are the end of a band, and in floats a hair beyond it
+def test_radial_power(pair: tuple[Tensor, Tensor], most: int) -> None:
     height, width = pair[0].shape[-2:]
-    bands = data.draw(st.integers(1, band_count(height, width)))
+    bands = min(most, band_count(height, width))
     members: list[list[Any]] = [[] for _ in range(bands)]
     spectra = np.abs(np.fft.fft2(pair[0].numpy())) ** 2 / (height * width)
     for down, right in np.ndindex(height, width):
