@@ -39,10 +39,11 @@ MAIN = "import json, sys; from worldgan.cli import main; sys.exit(any(map(main, 
 def test_the_main_job_uses_no_network(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import network\nnetwork.refuse()\n")  # in all that it starts, too
     paths = [tmp_path, Path(network.__file__).parent, Path(worldgan.__file__).parents[1]]
+    measuring = ["--horizon", 2, "--windows", 2, "--samples", 1]
     lines = [
         ["collect", "--env", PADDLE, "--steps", 300, "--out", "data", "--num-envs", 4],
         train_line(Path("data"), "run", "training.steps=2"),
-        ["evaluate", "--runs", "run", "--data", "data", "--out", "report", "--horizon", 2, "--windows", 2],
+        ["evaluate", "--runs", "run", "--data", "data", "--out", "report", *measuring],
         plan_line("run", PADDLE, "--horizon", "2", "--candidates", "4", "--episodes", "1", "--max-steps", "2"),
     ]
     done = subprocess.run(
