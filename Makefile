@@ -15,6 +15,7 @@ test: $(READY)  ## All tests
 test-browser: $(READY)  ## The page of `worldgan play` in Chromium, which is installed if it is missing (as root, on Debian)
 	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -c 'from worldgan.export import npm; npm.runtime()'  # fetched here: tests are refused a network
 	$(BIN)/pytest -s tests/browser
 
 check: $(READY)  ## Lint, format and types
@@ -40,4 +41,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:  ## Remove the virtual environment and everything generated
-	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

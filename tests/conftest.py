@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import network
 import pytest
 import torch
 from hub_stub import Hub
@@ -17,6 +18,7 @@ from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import train
 
 torch.set_num_threads(1)  # test tensors are too small to share out, and waiting threads would only spin
+network.refuse()
 
 PADDLE = "worldgan/Paddle-v0"
 

@@ -27,13 +27,8 @@ def test_identical_frames_are_perfect(channels: int) -> None:
     torch.testing.assert_close(torch.stack(frames.sharpness(real, real)), torch.ones(2))
 
 
-def test_psnr_of_a_known_error() -> None:
-    real = torch.full((1, 3, 8, 8), 100, dtype=torch.uint8)
-    assert float(frames.psnr(real + 10, real)) == pytest.approx(20 * np.log10(25.5), rel=1e-5)
-
-
-@pytest.mark.parametrize(("side", "size"), [(24, 11), (11, 11), (10, 9), (5, 5)])
-def test_ssim_equals_the_textbook_formula_computed_by_opencv(side: int, size: int) -> None:
+@pytest.mark.parametrize(("side", "size"), [(10, 9), (5, 5)])
+def test_ssim_of_small_frames_equals_the_textbook_formula_computed_by_opencv(side: int, size: int) -> None:
     real = noise(3, side, side)
     other = (real.float() * 0.7 + noise(3, side, side, seed=1).float() * 0.3).to(torch.uint8)
 
@@ -94,15 +89,6 @@ def expected(rule: Rule, guesses: Tensor, odds: Sequence[float]) -> float:
 
 def squared_error(samples: Sequence[Tensor], real: Tensor) -> Tensor:
     return torch.stack([(each.float() - real.float()).square().sum((-3, -2, -1)) for each in samples]).mean(0)
-
-
-def test_energy_score_equals_the_double_loop() -> None:
-    real, samples = noise(2, 3, 2, 5, 4), [noise(2, 3, 2, 5, 4, seed=seed) for seed in range(1, 5)]
-    y, xs = real.double(), [each.double() for each in samples]
-    for at in np.ndindex(2, 3):
-        far = sum(float((x[at] - y[at]).norm()) for x in xs) / 4
-        apart = sum(float((xs[i][at] - xs[j][at]).norm()) for i in range(4) for j in range(4) if i != j)
-        assert float(frames.energy_score(samples, real)[at]) == pytest.approx(far - apart / (2 * 4 * 3), rel=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

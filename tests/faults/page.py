@@ -41,7 +41,14 @@ files, which hold times. A budget in minutes ends after as many updates as there
 places with another number of threads (`OMP_NUM_THREADS`), another number of ranks under `torchrun`, another kind of
 processor (`model.precision=auto` uses bf16 where there are instructions for it), and on a GPU, which may not repeat
 even its own bits. Episodes of random play depend on none of these, nor on the number of envs or workers; a planner may
-choose otherwise where its batch has other rows."""
+choose otherwise where its batch has other rows.
+
+## Network
+
+worldgan uses the network for this alone: `export --web` fetches onnxruntime-web from the npm registry, once, and takes
+nothing but the file of its known SHA-512; `push` and `pull` talk to the Hugging Face Hub; `play` serves a page, to this
+machine alone unless `--host` says otherwise; and the processes of torchrun or Ray talk to each other, while Ray's usage
+statistics stay off unless `RAY_USAGE_STATS_ENABLED` is set. Tests refuse every connection to another machine."""
 
 
 def page(found: dict[str, Any]) -> str:
