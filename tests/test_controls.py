@@ -46,7 +46,7 @@ def test_keys_tell_choices_apart(case: tuple[ActionSpec, Controls]) -> None:
 def test_words_become_buttons() -> None:
     made = controls(*SPACES["atari"])
     found = {choice.label: choice.press for choice in made.choices}
-    assert found["noop"] == ()
+    assert found["do nothing"] == ()
     assert set(found["up right fire"]) == {"up", "right", "fire"}
     assert made.idle == 0
 
