@@ -68,7 +68,7 @@ function set(header) {
   if (!hello.real.here) $("start").querySelector("[value=real]").remove();
   $("waits").checked = hello.idle === null;
   $("keys").replaceChildren(...keys.buttons.map(keyButton), ...idleKey());
-  $("lower").classList.toggle("many", hello.choices.length > 6);
+  $("lower").classList.toggle("many", hello.choices.length > 4);
   if (hello.actions.kind === "box") sliders();
   fit();
 }
@@ -368,7 +368,7 @@ function plan(header, images) {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
       caption.textContent = words[i];
-      figure.append(small(image, hello.choices.length > 6 ? 96 : 128), caption);
+      figure.append(small(image, hello.choices.length > 4 ? 96 : 128), caption);
       return figure;
     }),
   );
