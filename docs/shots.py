@@ -1,6 +1,6 @@
 """Retakes the pictures in docs/play and docs/export: python docs/shots.py demo/gan demo/mse
 
-The runs are those of `make demo`; the first is exported too. It takes Chromium and `pip install 'worldgan[browser]'`.
+The runs are those of `make demo`; the first is exported too. It takes Chromium and `pip install -e '.[browser]'`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ DESKTOP, PHONE = (1240, 900), (360, 880)
 HOST, PORT, SEED = "127.0.0.1", 8791, 3
 STEPS = 16
 """Played before a picture is taken, so that curves and scores show something."""
+KEYS = 8
+"""To be answered before a picture is taken."""
+ENDED = "!document.getElementById('ended').hidden"
+VIEWS = [
+    (f"{name}-{scheme}", size, scheme)
+    for name, size in (("desktop", DESKTOP), ("phone", PHONE))
+    for scheme in ("light", "dark")
+]
 
 
 def main() -> None:
@@ -46,23 +54,34 @@ def main() -> None:
 
 
 def play(browser: Browser, address: str) -> None:
-    """An agent has played, and what could happen next is shown."""
-    for name, size, scheme in (("desktop-light", DESKTOP, "light"), ("desktop-dark", DESKTOP, "dark")):
+    """An agent has played, then a hand, and what could happen next is shown."""
+    for name, size, scheme in VIEWS:
         with opened(browser, address, size, scheme) as page:
             watched(page)
-            page.screenshot(path=DOCS / "play" / f"{name}.png", full_page=True)
-    for name, scheme in (("phone-light", "light"), ("phone-dark", "dark")):
-        with opened(browser, address, PHONE, scheme) as page:
-            watched(page)
-            page.evaluate("scrollTo(0, 0)" if scheme == "light" else "document.getElementById('next').scrollIntoView()")
-            page.screenshot(path=DOCS / "play" / f"{name}.png")
+            played(page)
+            page.screenshot(path=DOCS / "play" / f"{name}.png", full_page=size == DESKTOP)
 
 
 def watched(page: Page) -> None:
-    """An agent plays, then time stands still."""
+    """An agent plays."""
     until(page, "document.body.dataset.state === 'ready'")
     page.keyboard.press("g")
-    until(page, f"Number(document.body.dataset.step) >= {STEPS} || !document.getElementById('ended').hidden")
+    until(page, f"Number(document.body.dataset.step) >= {STEPS} || {ENDED}")
+
+
+def played(page: Page) -> None:
+    """Keys are held in turn, at the page's 15 steps a second, so that the speeds shown are those of playing; then time
+    stands still.
+    """
+    for key in ("ArrowLeft", "ArrowRight") * 20:
+        if page.evaluate(f"Number(document.getElementById('latency').dataset.count) >= {KEYS}"):
+            break
+        if page.evaluate(ENDED):
+            page.keyboard.press("r")
+            until(page, f"!({ENDED})")
+        page.keyboard.down(key)
+        page.wait_for_timeout(200)
+        page.keyboard.up(key)
     page.keyboard.press("b")  # time stands still from here
     until(page, "document.querySelectorAll('.branch').length > 0")
     page.wait_for_timeout(500)  # the curves are drawn ten times a second
@@ -70,7 +89,7 @@ def watched(page: Page) -> None:
 
 def exported(browser: Browser, address: str) -> None:
     """A key is held for a while."""
-    for name, size, scheme in (("desktop-light", DESKTOP, "light"), ("phone-dark", PHONE, "dark")):
+    for name, size, scheme in VIEWS:
         with opened(browser, address, size, scheme) as page:
             until(page, "Number(document.getElementById('steps').textContent) >= 1")
             page.keyboard.down("ArrowLeft")

@@ -443,7 +443,7 @@ def test_a_wrong_suite_is_one_line_before_anything_is_done(
 
 def test_the_extra_that_a_competitor_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "stable_baselines3", None)
-    with pytest.raises(WorldganError, match=r"pip install 'worldgan\[sb3\]'"):
+    with pytest.raises(WorldganError, match=r"pip install -e '\.\[sb3\]'"):
         made(tmp_path, competitors={"ppo": {}})
 
 

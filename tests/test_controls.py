@@ -61,7 +61,7 @@ def test_no_spare_key_works_the_page() -> None:
 def test_words_become_buttons() -> None:
     made = controls(*SPACES["atari"])
     found = {choice.label: choice.press for choice in made.choices}
-    assert found["noop"] == ()
+    assert found["do nothing"] == ()
     assert set(found["up right fire"]) == {"up", "right", "fire"}
     assert made.idle == 0
 

@@ -293,12 +293,13 @@ def test_the_command_writes_both_folders(paddle_run: Run, tmp_path: Path, monkey
     assert facts["check"]["frame"] <= TOLERANCE
     assert facts["card"]["spec"]["id"] == "worldgan/Paddle-v0"
     site = tmp_path / "web"
-    names = {"index.html", "app.js", "style.css", "model.onnx", "starts.bin", "game.json", "ort"}
+    names = {"index.html", "app.js", "style.css", "theme.css", "model.onnx", "starts.bin", "game.json", "ort"}
     assert {file.name for file in site.iterdir()} == names
     assert (site / "ort" / "LICENSE").read_bytes() == b"MIT"
     game = json.loads((site / "game.json").read_text())
     height, width, channels = game["frame"]
     assert (site / "starts.bin").stat().st_size == game["starts"] * game["context"] * height * width * channels
+    assert game["title"] == "Paddle"
     assert game["palette"] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
     assert [choice["vector"] for choice in game["choices"]] == np.eye(3).tolist()
 
@@ -318,6 +319,19 @@ def test_every_space_has_choices(made: product.Product, actions: ActionSpec) -> 
     idle = game["idle"]  # every combination of discrete actions does something, the middle of a box nothing
     assert idle is None if actions.kind == "multidiscrete" else game["choices"][idle]["press"] == ()
     assert len(game["palette"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("id", "title"),
+    [
+        ("ALE/Breakout-v5", "Breakout"),
+        ("mine:River-v0", "River"),
+        ("MiniGrid-Empty-5x5-v0", "MiniGrid Empty 5x5"),
+        ("a", "a"),
+    ],
+)
+def test_titles_are_what_people_say(id: str, title: str) -> None:
+    assert web.title(id) == title
 
 
 def test_a_package_of_another_hash_is_not_used(tmp_path: Path, monkeypatch: Any) -> None:

@@ -15,6 +15,8 @@ BUTTONS = {"left", "right", "up", "down", "fire"}
 """What arrow keys, WASD and the space bar press."""
 OTHER_WORDS = {"forward": "up", "toggle": "fire", "do": "fire", "turn round": "fire"}
 IDLE = {"noop", "stay"}
+PLAIN = {"noop": "do nothing"}
+"""What people read in place of an env's own name."""
 SPARE = "123456789zxcefqjkl"
 """Keys for the rest, apart from WASD and those that work the page."""
 
@@ -49,7 +51,7 @@ def controls(actions: ActionSpec, names: Sequence[str]) -> Controls:
 def _discrete(actions: ActionSpec, names: Sequence[str]) -> list[Choice]:
     known = [*names, *(f"action {i}" for i in range(len(names), actions.sizes[0]))][: min(actions.sizes[0], MOST)]
     spare = iter(SPARE)
-    return [Choice(name, i, _press(name, spare)) for i, name in enumerate(known)]
+    return [Choice(PLAIN.get(name, name), i, _press(name, spare)) for i, name in enumerate(known)]
 
 
 def _press(name: str, spare: Iterator[str]) -> tuple[str, ...]:

@@ -27,4 +27,6 @@ def extra(name: str) -> Iterator[None]:
         yield
     except ImportError as error:
         reason = " ".join(str(error).split())
-        raise WorldganError(f"the {name!r} extra is missing: run pip install 'worldgan[{name}]' ({reason})") from None
+        raise WorldganError(
+            f"the {name!r} extra is missing: run pip install -e '.[{name}]' in worldgan's folder ({reason})"
+        ) from None

@@ -200,5 +200,5 @@ def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "worldgan.agents.sb3")
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     monkeypatch.setitem(sys.modules, "stable_baselines3.common.base_class", None)
-    with pytest.raises(WorldganError, match=r"pip install 'worldgan\[sb3\]'"):
+    with pytest.raises(WorldganError, match=r"pip install -e '\.\[sb3\]'"):
         __import__("worldgan.agents.sb3")

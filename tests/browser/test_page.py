@@ -133,6 +133,19 @@ def test_as_many_futures_as_asked_for(count: int, context: BrowserContext, addre
     assert picture(page) == aimed
 
 
+def test_the_rarest_futures_are_folded_and_differences_are_marked(context: BrowserContext, address: str) -> None:
+    page = paused(opened(context, address))
+    page.keyboard.press("b")
+    down = page.locator(".choice").nth(2)
+    down.locator(".more").wait_for()
+    marks = [branch.locator(".differs").count() for branch in down.locator(".branch").all()]
+    assert (marks[0], marks[-1], len(marks)) == (0, 1, 3)
+    assert down.locator(".more").inner_text() == "1 more below 1%"
+    down.locator(".more").click()
+    assert down.locator(".branch").count() == 4
+    assert down.locator(".branch").last.inner_text().split()[0] == "<1%"
+
+
 def test_tabs_do_not_share_state_and_seats_are_freed(context: BrowserContext, address: str) -> None:
     one, other = opened(context, address), opened(context, address)
     still = picture(other)

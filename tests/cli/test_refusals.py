@@ -59,7 +59,7 @@ def test_an_env_without_images(refused: Refused, monkeypatch: pytest.MonkeyPatch
 def test_a_missing_extra(env: str, package: str, extra: str, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     line = refused("collect", "--env", env, "--steps", 9, "--out", "data")
-    assert f"the '{extra}' extra is missing: run pip install 'worldgan[{extra}]'" in line
+    assert f"the '{extra}' extra is missing: run pip install -e '.[{extra}]'" in line
 
 
 def test_data_of_another_frame_size(dots: Path, paddle: Path, refused: Refused) -> None:
@@ -307,7 +307,7 @@ def test_an_extra_that_is_missing_is_named(
 ) -> None:
     for name in ("minari", "huggingface_hub"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert "pip install 'worldgan[minari]'" in refused("data", "to-minari", dots, "--id", "a-v0")
-    assert "pip install 'worldgan[minari]'" in refused("data", "from-minari", "a-v0", "--out", "data")
-    assert "pip install 'worldgan[hub]'" in refused("push", paddle, "me/none")
-    assert "pip install 'worldgan[hub]'" in refused("pull", "me/none", "out")
+    assert "pip install -e '.[minari]'" in refused("data", "to-minari", dots, "--id", "a-v0")
+    assert "pip install -e '.[minari]'" in refused("data", "from-minari", "a-v0", "--out", "data")
+    assert "pip install -e '.[hub]'" in refused("push", paddle, "me/none")
+    assert "pip install -e '.[hub]'" in refused("pull", "me/none", "out")

@@ -237,7 +237,7 @@ def test_a_missing_extra_is_named_with_its_command(monkeypatch, env_id, module, 
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(WorldganError) as caught:
         envs.make(env_id)
-    assert f"pip install 'worldgan[{extra}]'" in str(caught.value)
+    assert f"pip install -e '.[{extra}]'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

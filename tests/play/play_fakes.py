@@ -24,14 +24,14 @@ NAMES = ("stay", "up", "down", "left", "right")
 
 
 class Branching(PerfectModel):
-    """As the perfect model, but expects up to four things: to move, to stay, and two that never happen."""
+    """As the perfect model, but expects up to four things: to move, to stay, and two that never happen, one rare."""
 
     def outcomes(self, state: Tensor, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
         moved, places = self.step(state, action, generator)
         side = self.spec.frame[0]
         expected = [places, state, (state + 2) % side, (state + 3) % side][:count]
         frames = torch.stack([to_float(draw(each, self.spec)) for each in expected], 1)
-        chance = torch.tensor([0.5, 0.25, 0.15, 0.1])[:count]
+        chance = torch.tensor([0.5, 0.25, 0.15, 0.005])[:count]
         rows = (len(action), len(expected))
         reward = moved.reward[:, None].expand(rows)
         return Outcomes(frames, (chance / chance.sum()).expand(rows), reward, torch.zeros(rows))

@@ -329,7 +329,7 @@ def test_a_missing_extra(
     package: str, refused: Callable[..., str], paddle_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    assert "the 'play' extra is missing: run pip install 'worldgan[play]'" in refused(paddle_run.path)
+    assert "the 'play' extra is missing: run pip install -e '.[play]'" in refused(paddle_run.path)
 
 
 def test_runs_that_cannot_be_played(refused: Callable[..., str], paddle_run: Run, tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
 from worldgan.models.learning import Optimiser
 from worldgan.training import trainer
+from worldgan.training.charts import CHARTS
 from worldgan.training.checkpoint import Run
 from worldgan.training.interrupt import deferred
+from worldgan.training.pulse import PAST, Pulse
 from worldgan.training.trainer import Experiment, Trainer, TrainingConfig, train
 
 each = pytest.mark.parametrize("family", FAMILIES)
@@ -314,15 +316,25 @@ def test_the_log_holds_scalars_and_a_moving_picture(family: str, data: Path, tmp
     found = events(run)
     tags = found.Tags()
     assert {
-        "wm/train/reconstruction", "wm/train/frames_per_second", "wm/val/error_to_copy_last/h1",
-        "wm/health/error_to_best", "wm/health/obedience", "wm/health/miss",
+        "train/reconstruction", "train/frames_per_second", "val/error_to_copy_last/h1",
+        "health/error_to_best", "health/obedience", "health/miss",
     } <= {*tags["scalars"]}  # fmt: skip
-    assert [event.step for event in found.Scalars("wm/train/reconstruction")] == [2, 4]
-    [video] = found.Images("wm/val/rollout")
+    assert [event.step for event in found.Scalars("train/reconstruction")] == [2, 4]
+    assert "custom_scalars__config__" in tags["tensors"]
+    [video] = found.Images("rollout/video")
     with Image.open(io.BytesIO(video.encoded_image_string)) as image:
         assert image.format == "GIF"
         assert image.n_frames == trainer.SHOWN_STEPS
         assert image.size == (video.width, video.height)
+
+
+def test_every_chart_has_a_curve(data: Path, tmp_path: Path) -> None:
+    run, pulse = train(data, tiny("gan", "training.steps=2", "training.log_steps=2"), tmp_path / "run"), Pulse()
+    for _ in range(PAST):  # what is logged after many updates alone
+        pulse.beat({"reconstruction": 1.0, "norm/generator": 1.0, "told_apart": 0.5, "eagerness": 1.0})
+    logged = {*events(run).Tags()["scalars"], *(f"health/{name}" for name in pulse.numbers())}
+    wanted = {tag for charts in CHARTS.values() for tags in charts.values() for tag in tags}
+    assert {tag for tag in wanted if not any(each.startswith(tag) for each in logged)} == set()
 
 
 def traces(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *settings: str) -> dict[str, Any]:
@@ -338,7 +350,7 @@ def traces(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *settings: st
         monkeypatch.setattr(Trainer, name, counted)
     run = train(data, tiny("mse", "training.steps=4", *settings), out)
     monkeypatch.undo()
-    logged = [event.step for event in events(run).Scalars("wm/train/outcome")]
+    logged = [event.step for event in events(run).Scalars("train/outcome")]
     starts = run.starts(beginnings=False)[0].shape
     return counts | {"step": run.state()["step"], "weights": files(run)["weights.safetensors"],
                      "logged": logged, "starts": starts}  # fmt: skip

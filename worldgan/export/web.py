@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 
 from worldgan.controls import controls
 from worldgan.envs import action_names
-from worldgan.evaluation.page import STYLE
 from worldgan.export.npm import runtime
 from worldgan.export.product import Product
 from worldgan.files import atomic_write
@@ -27,7 +27,7 @@ def save(product: Product, out: Path) -> Path:
     files = {f"ort/{name}": data for name, data in runtime().items()}
     static = resources.files("worldgan.export") / "static"
     files |= {each.name: each.read_bytes() for each in static.iterdir()}
-    files["style.css"] = STYLE.lstrip().encode() + files["style.css"]
+    files["theme.css"] = (resources.files("worldgan.play") / "static" / "theme.css").read_bytes()
     starts = product.starts["beginnings.frames"].numpy()
     files |= {"model.onnx": product.data, "starts.bin": starts.tobytes()}
     files["game.json"] = json.dumps(game(product.card, len(starts)), indent=1).encode()
@@ -43,6 +43,7 @@ def game(card: Card, starts: int) -> dict[str, Any]:
     vectors = spec.actions.encode(np.asarray([choice.action for choice in offered.choices], spec.actions.dtype))
     return {
         "id": spec.id,
+        "title": title(spec.id),
         "family": card.family,
         "version": card.version,
         "frame": spec.frame,
@@ -56,3 +57,8 @@ def game(card: Card, starts: int) -> dict[str, Any]:
             for choice, vector in zip(offered.choices, vectors, strict=True)
         ],
     }
+
+
+def title(id: str) -> str:
+    """The name of an env as people say it: Paddle of worldgan/Paddle-v0."""
+    return re.sub(r"^.*[/:]|-v\d+$", "", id).replace("-", " ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,14 @@ class Logs:
         """Log ``prefix``/name for each value."""
         for name, value in values.items():
             self.writer.add_scalar(f"{prefix}/{name}", value, step)
+
+    @led
+    def charts(self, layout: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Lay out scalars under Custom Scalars: heading -> title -> what the tags of its curves begin with."""
+        kinds = {
+            head: {title: ["Multiline", list(tags)] for title, tags in each.items()} for head, each in layout.items()
+        }
+        self.writer.add_custom_scalars(kinds)
 
     @led
     def video(self, tag: str, rows: Mapping[str, Frames], step: int, *, fps: int = 10) -> None:

@@ -30,6 +30,7 @@ from worldgan.seeding import derive, torch_rng
 from worldgan.tensorfiles import fitting
 from worldgan.training.alarm import Alarm
 from worldgan.training.budget import Budget
+from worldgan.training.charts import CHARTS
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.checkup import Checkup
 from worldgan.training.interrupt import deferred
@@ -165,6 +166,7 @@ class Trainer:
             interruptible = deferred()
         with closing(Logs(self.run.path)) as logs, interruptible as self.interrupts:
             try:
+                logs.charts(CHARTS)
                 while self.done < 1:
                     self.train(report, logs)
             except KeyboardInterrupt:
@@ -187,7 +189,7 @@ class Trainer:
                         return self.go_back(str(failure))
                 report(min(1.0, self.done), f"step {self.step:,}  {self.speed:,.0f} frames/s  {describe(metrics)}")
                 if self.step % self.config.log_steps == 0:
-                    logs.scalars("wm/train", metrics | {"frames_per_second": self.speed}, self.step)
+                    logs.scalars("train", metrics | {"frames_per_second": self.speed}, self.step)
                     self.log_health(logs, self.pulse.numbers(), troubles)
                 if self.seconds - saved > 60 * self.config.checkpoint_minutes and self.pulse.calm:
                     self.save()
@@ -296,15 +298,15 @@ class Trainer:
         for h in (1, 5, 15):
             if h <= steps:
                 ratio = _error(imagined.frames, real, h) / max(_error(still, real, h), 1e-3)
-                logs.scalars("wm/val/error_to_copy_last", {f"h{h}": ratio}, self.step)
+                logs.scalars("val/error_to_copy_last", {f"h{h}": ratio}, self.step)
         rows = np.concatenate([_side_by_side(real[:4]), _side_by_side(imagined.frames[:4])], axis=1)
-        logs.video("wm/val/rollout", {f"real above {self.info.family}": rows}, self.step)
+        logs.video("rollout/video", {f"real above {self.info.family}": rows}, self.step)
         found = self.checkup.numbers(self.learner.world_model(), imagined.frames, real)
         self.log_health(logs, found, self.checkup.troubles)
 
     def log_health(self, logs: Logs, found: Metrics, troubles: Callable[[Metrics], dict[str, str]]) -> None:
         """Log numbers, and warn of the troubles they mean once the model has had time to learn something."""
-        logs.scalars("wm/health", found, self.step)
+        logs.scalars("health", found, self.step)
         if self.step >= GROWN:
             self.alarm(troubles(found), self.step, self.seconds)
 

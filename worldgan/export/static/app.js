@@ -187,8 +187,8 @@ async function play(game, controls) {
 
 async function main() {
   const card = await (await fetched("game.json")).json();
-  $("title").textContent = `${card.id}, as learned`;
-  document.title = $("title").textContent;
+  $("title").textContent = card.title;
+  document.title = `${card.title}, imagined`;
   [$("screen").height, $("screen").width] = card.frame;
   ort.env.wasm.numThreads = 1; // more need headers that a static host may not send
   ort.env.wasm.wasmPaths = { wasm: new URL("ort/ort.wasm", import.meta.url).href };
@@ -198,7 +198,7 @@ async function main() {
   const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
   const game = new Game(card, session, starts);
   $("status").textContent = "";
-  $("about").textContent = `Model: worldgan ${card.version}, family ${card.family}. It runs in this browser, on one ` +
+  $("about").textContent = `Learnt from ${card.id} by worldgan ${card.version}, family ${card.family}. It runs in this browser, on one ` +
     "thread, by onnxruntime-web (MIT licence, Microsoft, in the folder ort); nothing is loaded from anywhere else.";
   await play(game, new Controls(card, $("choices")));
 }

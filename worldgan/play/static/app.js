@@ -1,10 +1,11 @@
 // The page: one tab is one session on the server, which keeps all state of the game.
 
-import { curves, enlarge, fitting, picture, SHOWN } from "./draw.js";
+import { curves, difference, enlarge, fitting, picture, SHOWN } from "./draw.js";
 import { glyph, Keys } from "./keys.js";
 import { Wire } from "./wire.js";
 
 const $ = (id) => document.getElementById(id);
+const RARE = 0.01; // futures less probable are folded
 const HOLD = 260; // ms that a key is held before it repeats, where time waits for keys
 
 let hello; // what there is to play with
@@ -61,15 +62,14 @@ function set(header) {
   $("models").replaceChildren(...hello.models.map(modelButton));
   $("planner").replaceChildren(...hello.planners.map((name) => new Option(name === "cem" ? "cross-entropy" : name, name)));
   $("planner").value = "shooting";
-  $("real-by").textContent = hello.real.here ? "its own luck" : "";
-  $("real-by").title = "It takes the same actions";
+  $("real-by").textContent = hello.real.here ? "same keys, its own chance" : "";
   $("real").hidden = !hello.real.here;
   $("real-absent").hidden = hello.real.here;
   $("real-absent").textContent = `Not here. ${hello.note}`;
   if (!hello.real.here) $("start").querySelector("[value=real]").remove();
   $("waits").checked = hello.idle === null;
   $("keys").replaceChildren(...keys.buttons.map(keyButton), ...idleKey());
-  $("lower").classList.toggle("many", hello.choices.length > 6);
+  $("lower").classList.toggle("many", hello.choices.length > 4);
   if (hello.actions.kind === "box") sliders();
   fit();
 }
@@ -336,7 +336,7 @@ function gauges() {
   const shown = hello.real.here ? [{ values: column("real"), colour: "--real" }] : [];
   curves($("reward-line"), [...shown, { values: column("reward"), colour: "--imagined" }], [-1, 1], 0);
   curves($("end-line"), [{ values: column("end"), colour: "--imagined" }], [0, 1], 0.5);
-  curves($("critic-line"), [{ values: column("critic"), colour: "--imagined" }], [0, 1], 0.5);
+  curves($("critic-line"), [{ values: column("critic"), colour: "--imagined" }], [0.49, 0.51], 0.5);
 }
 
 function opinion(critic) {
@@ -361,11 +361,11 @@ function fit() {
   if (moment) gauges();
 }
 
-// A picture about `side` pixels wide, less on a phone.
-function small(rgb, side) {
+// A picture of at most `side` pixels, less on a phone, if it does not have more itself.
+function small(rgb, side = 128) {
   const canvas = document.createElement("canvas");
   picture(canvas, rgb, hello.width, hello.height);
-  enlarge(canvas, hello.width, hello.height, Math.max(1, Math.round((innerWidth > 700 ? side : 64) / hello.width)));
+  enlarge(canvas, hello.width, hello.height, Math.max(1, Math.floor((innerWidth > 700 ? side : 64) / hello.width)));
   return canvas;
 }
 
@@ -377,10 +377,11 @@ function plan(header, images) {
       const figure = document.createElement("figure");
       const caption = document.createElement("figcaption");
       caption.textContent = words[i];
-      figure.append(small(image, 72), caption);
+      figure.append(small(image, hello.choices.length > 4 ? 96 : 128), caption);
       return figure;
     }),
   );
+  $("plan").style.setProperty("--side", $("plan").querySelector("canvas").style.width);
 }
 
 async function look() {
@@ -402,14 +403,25 @@ function choiceRow(header, row, images) {
   for (const button of press) title.append(Object.assign(document.createElement("kbd"), { textContent: glyph(button) }));
   const branches = document.createElement("div");
   branches.className = "branches";
-  images.forEach((image, column) => {
-    if (header.probability[row][column]) branches.append(branch(header, row, column, image));
-  });
+  const shown = (column) => branch(header, row, column, images);
+  const chances = header.probability[row];
+  const rare = [...chances.keys()].filter((column) => chances[column] > 0 && chances[column] < RARE);
+  branches.append(...[...chances.keys()].filter((column) => chances[column] >= RARE).map(shown));
+  if (rare.length) branches.append(more(rare.length, () => rare.map(shown)));
   section.append(title, branches);
   return section;
 }
 
-function branch(header, row, column, image) {
+// What is too rare to be shown at once.
+function more(count, branches) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "more", textContent: `${count} more below ${RARE * 100}%` });
+  button.onclick = () => button.replaceWith(...branches());
+  return button;
+}
+
+// images: of all that could follow, the likeliest first.
+function branch(header, row, column, images) {
   const chance = header.probability[row][column];
   const button = document.createElement("button");
   button.type = "button";
@@ -421,7 +433,7 @@ function branch(header, row, column, image) {
   if (Math.abs(header.reward[row][column]) >= 0.05) marks.push(`reward ${number(header.reward[row][column], 1)}`);
   if (header.terminated[row][column] >= 0.5) marks.push("ends");
   if (marks.length) words.append(" ", Object.assign(document.createElement("span"), { className: "marks", textContent: marks.join(", ") }));
-  button.append(small(image, hello.choices.length <= 4 ? 128 : 96), bar, words);
+  button.append(compared(images[column], images[0]), bar, words);
   button.setAttribute("aria-label", `${hello.choices[row].label}: ${percent(chance)} ${marks.join(", ")}. Go there`);
   button.onclick = () => {
     looking = true;
@@ -430,8 +442,24 @@ function branch(header, row, column, image) {
   return button;
 }
 
+// A small picture, with a box round what differs from another one.
+function compared(image, other) {
+  const canvas = small(image);
+  const whole = document.createElement("span");
+  whole.className = "picture";
+  whole.append(canvas);
+  const box = difference(image, other, hello.width);
+  if (box) {
+    const mark = Object.assign(document.createElement("span"), { className: "differs" });
+    const scale = parseFloat(canvas.style.width) / hello.width;
+    Object.assign(mark.style, Object.fromEntries(Object.entries(box).map(([side, pixels]) => [side, `${pixels * scale}px`])));
+    whole.append(mark);
+  }
+  return whole;
+}
+
 function percent(chance) {
-  return chance < 0.01 ? "<1%" : `${Math.round(chance * 100)}%`;
+  return chance < RARE ? "<1%" : `${Math.round(chance * 100)}%`;
 }
 
 async function save(format) {

@@ -17,6 +17,24 @@ export function picture(canvas, rgb, width, height) {
   context.putImageData(image, 0, 0);
 }
 
+const SEEN = 64; // of 255 levels: frames that differ by less count as the same future
+
+// Where two pictures differ, in pixels: {left, top, width, height}, or null.
+export function difference(one, other, width) {
+  const across = [];
+  const down = [];
+  for (let at = 0; at < one.length; at++) {
+    if (Math.abs(one[at] - other[at]) <= SEEN) continue;
+    const pixel = Math.floor(at / 3);
+    across.push(pixel % width);
+    down.push(Math.floor(pixel / width));
+  }
+  if (!across.length) return null;
+  const least = (numbers) => numbers.reduce((a, b) => Math.min(a, b));
+  const range = (numbers) => numbers.reduce((a, b) => Math.max(a, b)) - least(numbers) + 1;
+  return { left: least(across), top: least(down), width: range(across), height: range(down) };
+}
+
 export function enlarge(canvas, width, height, scale) {
   canvas.style.width = `${width * scale}px`;
   canvas.style.height = `${height * scale}px`;
