@@ -24,14 +24,5 @@ class Search(Protocol):
 
 
 def random_plans(actions: ActionSpec, shape: tuple[int, int, int], *, hold: int, rng: np.random.Generator) -> Tensor:
-    """Encoded plans of ``shape`` [B, N, H] + [A]: uniformly random actions, each held 1 to ``hold`` steps.
-
-    Fresh noise at every step averages to standing still, and so no plan would ever reach anything far away.
-    """
-    rows, count, horizon = shape
-    ends = rng.integers(1, hold, shape, endpoint=True).cumsum(-1)
-    changes = np.zeros((rows, count, horizon + 1), np.int64)
-    np.put_along_axis(changes, np.minimum(ends, horizon), 1, axis=-1)
-    which = changes[..., :horizon].cumsum(-1)
-    noise = actions.sample(shape, rng)
-    return torch.from_numpy(np.take_along_axis(noise, which[..., None], axis=-2))
+    """Encoded plans of ``shape`` [B, N, H] + [A]; see ``ActionSpec.sample_held``."""
+    return torch.from_numpy(actions.sample_held(shape, hold, rng))

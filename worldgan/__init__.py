@@ -5,6 +5,7 @@ Importing it registers its envs with gymnasium: ``worldgan/Simulator-v0`` and th
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,16 @@ __version__ = VERSION
 def load(run: str | Path, **options: Any) -> WorldModel[Any]:
     """The world model trained in folder ``run``, or exported to an ``.onnx`` file, which onnxruntime then runs.
 
+    Where torch is not installed, a file gives an ``ExportedModel``, which steps arrays in place of tensors and which
+    ``worldgan.runtime.planning`` plans with; a run needs torch.
+
     options: of ``worldgan.training.checkpoint.load``, or ``worldgan.runtime.tensors.load``.
     """
     # Imported only when needed: torch takes two seconds.
+    if is_exported(run) and find_spec("torch") is None:
+        from worldgan.runtime.model import Exported
+
+        return Exported(run).model(**options)  # type: ignore[return-value]  # no tensors, so none in its methods
     if is_exported(run):
         from worldgan.runtime.tensors import load as load_file
 

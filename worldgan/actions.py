@@ -97,6 +97,18 @@ class ActionSpec:
         digits = rng.integers(0, self.sizes, size=(*shape, len(self.sizes)))
         return self.encode(digits[..., 0] if self.kind == "discrete" else digits)
 
+    def sample_held(self, shape: tuple[int, ...], hold: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Plans of ``shape`` [..., H] + [A]: uniformly random encoded actions, each held 1 to ``hold`` steps.
+
+        Fresh noise at every step averages to standing still, and so no plan would ever reach anything far away.
+        """
+        *lead, horizon = shape
+        ends = rng.integers(1, hold, shape, endpoint=True).cumsum(-1)
+        changes = np.zeros((*lead, horizon + 1), np.int64)
+        np.put_along_axis(changes, np.minimum(ends, horizon), 1, axis=-1)
+        which = changes[..., :horizon].cumsum(-1)
+        return np.take_along_axis(self.sample(shape, rng), which[..., None], axis=-2)
+
     def space(self) -> spaces.Space[Any]:
         """The gymnasium space that this was read from."""
         if self.kind == "discrete":

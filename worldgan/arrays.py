@@ -1,4 +1,4 @@
-"""What the simulator asks of a model, in plain arrays: no torch, so that exported models need none."""
+"""What the simulator and the planner of arrays ask of a model: no torch, so that exported models need none."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ class ArrayModel(Protocol[State]):
 
     def step(self, state: State, action: Array, generator: Any) -> tuple[ArrayStep, State]:
         """One sampled step under encoded actions [B, A]."""
+
+    def push(self, state: State, action: Array, frame: Array) -> State:
+        """The state once encoded actions [B, A] have led to the given frames, uint8 [B, C, H, W]."""
 
     def index(self, state: State, rows: Array) -> State:
         """The state of the given rows (int64 [any]), in that order, repeats allowed."""

@@ -47,6 +47,10 @@ class AsArrays:
         prediction, state = self.model.step(state, torch.from_numpy(action), generator)
         return Judged(prediction.reward.double().numpy(), prediction.terminated.double().numpy()), state
 
+    def push(self, state: Any, action: Array, frame: Array) -> Any:
+        """See ``ArrayModel``."""
+        return self.model.push(state, torch.from_numpy(action), to_float(torch.from_numpy(frame)))
+
     def index(self, state: Any, rows: Array) -> Any:
         """See ``ArrayModel``."""
         return self.model.index(state, torch.from_numpy(rows))
