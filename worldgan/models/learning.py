@@ -81,8 +81,9 @@ class Transition:
 
     def index(self, rows: Tensor) -> Transition:
         """The given rows (int64 [any]), errors still in units of the same ``scale``."""
-        kept = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "scale"}
-        return replace(self, **{name: None if value is None else value[rows] for name, value in kept.items()})
+        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "scale"}
+        chosen: dict[str, Any] = {name: value[rows] for name, value in known.items() if value is not None}
+        return replace(self, **chosen)
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of values [B] over the valid rows; zero if none is."""
