@@ -102,6 +102,9 @@ def test_cross_entropy_opens_a_lock_that_shooting_does_not(chunk: int) -> None:
     assert expert.act(BLANK).tolist() == [2, 2]
     assert (expert.last_plan.argmax(-1) == SECRET).all()
     assert not (lucky.last_plan.argmax(-1) == SECRET).all()
+    unteachable = ArrayPlanner(Clock(FOUR, opens), iterations=10, exploration=1.0, **options)
+    unteachable.act(BLANK)
+    assert not (unteachable.last_plan.argmax(-1) == SECRET).all()
 
 
 def test_cross_entropy_finds_a_point_in_a_box() -> None:
