@@ -248,6 +248,14 @@ def test_a_tensor_that_is_not_in_the_file_is_refused(name: str, tmp_path: Path) 
         Session(path)
 
 
+def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graph(CARD).SerializeToString().replace(b"terminated", b"terminate\xff"))
+    with pytest.raises(WorldganError, match=r"model\.onnx"):
+        Session(path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("change", [{"chances": 10**13}, {"chances": -1}, {"context": 10**13}, {"context": 0}])
 def test_a_card_declares_what_there_can_be(change: dict[str, Any]) -> None:
     with pytest.raises(WorldganError, match="expected a context of 1 or more and chances"):

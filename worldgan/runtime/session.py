@@ -94,7 +94,10 @@ class Session:
     def _check(self) -> None:
         """Compare the card with the graph, in what that says before it has computed the sizes that it computes."""
         values = (*self._session.get_inputs(), *self._session.get_outputs())
-        shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
+        try:
+            shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
+        except UnicodeDecodeError as error:
+            raise WorldganError(f"{self.path} is damaged ({error}): export the run again") from None
         expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in self.card.shapes().items()}
         if shapes.keys() != expected.keys() or not all(_agree(shapes[name], expected[name]) for name in expected):
             raise WorldganError(f"{self.path} is damaged: expected {expected} by its card, got {shapes}")
@@ -142,8 +145,8 @@ def _open(data: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession
     options.add_session_config_entry("optimization.disable_specified_optimizers", "ConstantFolding")
     # The other of its formats has not been looked through.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    try:  # without fallback, which is to try the same again and to print that
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime's own, all of which mean that it cannot run this file
         reason = " ".join(str(error).split())[:200]
         raise WorldganError(f"expected a model that onnxruntime can run in {path}, got {reason}") from None
