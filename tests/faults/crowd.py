@@ -162,10 +162,11 @@ class Evening:
 
     async def _rude(self, tab: Tab, number: int) -> None:
         """What is too long, or no text, ends the session."""
-        message, code = ((b"x" * (LARGEST + 1), 1009), (b"\xff", 1007))[number % 2]
-        with self.tally.case(f"what ends a session with {code}"):
+        message, expected = ((b"x" * (LARGEST + 1), 1009), (b"\xff", 1007))[number % 2]
+        with self.tally.case(f"what ends a session with {expected}"):
             await tab.connection.send(message, text=True)
-            assert await tab.closed() == code
+            code = await tab.closed()
+            assert code == expected, code
             self.tally.count("sessions ended for what was sent")
 
     async def _strangers(self) -> None:
@@ -173,12 +174,16 @@ class Evening:
         with self.tally.case("one too many"):
             async with knock(self.port) as connection:
                 tab = Tab(connection)
-                assert (await tab.hear())[0]["type"] == "full"
-                assert await tab.closed() == TRY_AGAIN_LATER
+                header, _ = await tab.hear()
+                assert header["type"] == "full", header
+                code = await tab.closed()
+                assert code == TRY_AGAIN_LATER, code
         with self.tally.case("another origin"):
-            assert await status(self.port, origin="http://evil.example") == 403
+            code = await status(self.port, origin="http://evil.example")
+            assert code == 403, code
         with self.tally.case("another host"):
-            assert await status(self.port, host=f"evil.example:{self.port}") == 403
+            code = await status(self.port, host=f"evil.example:{self.port}")
+            assert code == 403, code
         self.tally.count("refused at the door", 3)
 
     async def _deaf(self) -> None:
