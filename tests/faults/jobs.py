@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from worldgan import envs
 from worldgan.agents import AgentFolder
 from worldgan.benchmark import bench
 from worldgan.benchmark.competitors import COMPETITORS
+from worldgan.benchmark.report import numbers
 from worldgan.benchmark.runs import finished
 from worldgan.benchmark.suite import Suite, jobs
 from worldgan.config import load, to_mapping
@@ -200,8 +201,12 @@ def benching() -> Job:
         def progress(*arguments: Any, **options: Any) -> Iterator[Report]:
             yield lambda done, note="": tell(before + round(done))
 
+        quick = partial(numbers, resamples=20)
         main = {"__main__": ModuleType("__main__")}  # or each run would first import the whole of this suite
-        with mock.patch("worldgan.benchmark.progress", progress), mock.patch.dict(sys.modules, main):
+        with ExitStack() as patches:
+            patches.enter_context(mock.patch("worldgan.benchmark.progress", progress))
+            patches.enter_context(mock.patch("worldgan.benchmark.report.numbers", quick))
+            patches.enter_context(mock.patch.dict(sys.modules, main))
             bench(suite, out)
 
     def check(out: Path, told: int) -> None:
