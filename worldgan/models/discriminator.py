@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
 
 from worldgan.models.blocks import TransitionEncoder
@@ -37,9 +38,10 @@ class Discriminator(nn.Module):
         self.encoder = ENCODERS[kind](spec.frame, context, spec.actions.size, width)
         self.logit = nn.Conv2d(2 * width, 1, 1)
         self.project = nn.Linear(width, 2 * width)
-        # It begins without an opinion: the slope penalty presses random votes flat, and it then stays blind for long.
-        nn.init.zeros_(self.logit.weight)
-        nn.init.zeros_(self.project.weight)
+        # It begins with hardly an opinion: the slope penalty presses random votes flat, and it then stays blind for long.
+        with torch.no_grad():
+            for weight in (self.logit.weight, self.project.weight):
+                weight *= 0.01
         self.readers = nn.ModuleDict({name: build(2 * width) for name, build in (readers or {}).items()})
 
     def reader(self, name: str) -> Reader:
