@@ -47,7 +47,7 @@ def test_two_processes_learn_what_one_does(name: str, pair: Path, data: Path, tm
     assert one.keys() == two.keys()
     for key, value in one.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():
-            # The gradient of a discriminator's last bias is 0 while its margins are not reached: rounding is left of it.
+            # Until margins are reached, the gradient of a discriminator's last bias is 0 but for rounding.
             least = 1e-2 if key.endswith("/exp_avg") else 1e-6
             apart = (value - two[key]).norm() / value.norm().clamp(min=least)
             assert apart < 1e-3, f"{key}: {apart}"

@@ -38,7 +38,7 @@ class Discriminator(nn.Module):
         self.encoder = ENCODERS[kind](spec.frame, context, spec.actions.size, width)
         self.logit = nn.Conv2d(2 * width, 1, 1)
         self.project = nn.Linear(width, 2 * width)
-        # Hardly an opinion to begin with: the slope penalty presses random votes flat, and blind it then stays for long.
+        # Hardly an opinion to begin with: the slope penalty presses random votes flat, and they stay so for long.
         with torch.no_grad():
             for weight in (self.logit.weight, self.project.weight):
                 weight *= 0.01
