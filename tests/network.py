@@ -23,6 +23,7 @@ def refuse() -> None:
     """In this process, for good: an audit hook sees also who kept ``connect`` from before, and cannot be removed."""
     sys.addaudithook(_watch)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # which a process of Ray's own would send
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # as worldgan.hub does, but Minari may import huggingface_hub before
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:

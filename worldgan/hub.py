@@ -77,6 +77,8 @@ def pull(repo: str, out: str | Path, *, revision: str = "main") -> Path:
 
 
 def _api() -> Any:
+    # Else it asks huggingface.co, wherever the hub is, what to say of this process. Read when the package is imported.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     with extra("hub"):
         from huggingface_hub import HfApi
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="worldgan")
