@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 from kills import FORK
-from readers import Reader
+from reader import Reader
 from tally import Tally
 
 from worldgan.errors import WorldganError
