@@ -37,7 +37,7 @@ atari: $(READY)  ## The main job on Breakout and Pong, about 100 minutes; run it
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[atari,minatar,minigrid,crafter,control,onnx,minari,hub,play,sb3,cluster,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[atari,minatar,minigrid,crafter,control,onnx,openvino,minari,hub,play,sb3,cluster,dev]'
 	touch $@
 
 clean:  ## Remove the virtual environment and everything generated

@@ -147,7 +147,9 @@ def test_runs_of_a_benchmark_are_the_same_everywhere(workers: Workers, tmp_path:
 def test_an_evaluation_is_the_same_everywhere(
     workers: Workers, paddle_run: Run, paddle_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)  # one thread for each, as here: rounding depends on it
+    monkeypatch.setattr(
+        "worldgan.executor.processors", lambda: 2
+    )  # one thread for each, as here: rounding depends on it
     how = Measurement(paddle_data, horizon=3, windows=4, samples=2, policies=3, seed=1)
     made = []
     for each in (1, workers):
@@ -180,7 +182,7 @@ def test_a_run_that_cannot_be_measured_is_named_and_what_was_found_stays(
 
 
 def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.setattr("worldgan.executor.processors", lambda: 6)
     assert [threads(workers) for workers in (1, 2, 4, 9, "ray")] == [6, 3, 1, 1, 1]
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fakes import dot_spec, dot_window
+from fakes import dot_spec
 from graphs import graph, holding, wrong_tensors
-from tiny import tiny
+from untrained import starts, untrained
 
 import worldgan
 from worldgan import cli, pixels
@@ -28,9 +28,9 @@ from worldgan.arrays import ArrayModel
 from worldgan.errors import WorldganError
 from worldgan.export import npm, product, web
 from worldgan.export.check import TOLERANCE, check
-from worldgan.export.graph import StepGraph, write
 from worldgan.models import FAMILIES
 from worldgan.models.world import NextFrameModel
+from worldgan.runtime.graph import write
 from worldgan.runtime.model import Exported
 from worldgan.runtime.planning import ArrayPlanner
 from worldgan.runtime.session import KEY, Card, Session
@@ -42,22 +42,6 @@ from worldgan.types import EnvSpec
 STAYS = "autoregressive"
 """The one family that cannot leave torch."""
 each = pytest.mark.parametrize("family", [family for family in FAMILIES if family != STAYS])
-
-
-def untrained(family: str, spec: EnvSpec | None = None) -> StepGraph:
-    """Weights far enough from their first values that the mask is open and chance matters."""
-    config, spec = tiny(family).model_config(), spec or dot_spec()
-    networks = FAMILIES[family].networks(spec, config, 0).requires_grad_(False)
-    generator = torch_rng(0)
-    for parameter in networks.parameters():
-        parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return StepGraph(family, spec, config.backbone.context, networks)
-
-
-def starts(graph: StepGraph, rows: int = 4) -> tuple[Any, Any]:
-    window = dot_window(rows, graph.card.context, 1, size=graph.card.spec.frame[0])
-    actions = torch.zeros(rows, graph.card.context - 1, graph.card.spec.actions.size)
-    return window.frames[:, :-1].numpy(), actions.numpy()
 
 
 @pytest.fixture(scope="module")

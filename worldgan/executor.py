@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, final
 
 from worldgan.errors import WorldganError, extra
+from worldgan.machine import processors
 from worldgan.progress import Report, say
 
 J = TypeVar("J")
@@ -37,8 +38,8 @@ GRACE = 30.0
 
 
 def threads(workers: Workers) -> int:
-    """That each of so many may use: they share the cores of this machine, and have a processor each of a cluster."""
-    return 1 if workers == "ray" else max(1, (os.cpu_count() or 1) // workers)
+    """That each of so many may use: they share the cores of this process, and have a processor each of a cluster."""
+    return 1 if workers == "ray" else max(1, processors() // workers)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from worldgan.seeding import derive, numpy_rng
 from worldgan.types import WorldModel
 
 if TYPE_CHECKING:
-    from worldgan.training.checkpoint import Run
+    from worldgan.runtime.choice import Runtime
 
 HORIZON = 200
 """Imagined steps after which an episode is truncated, unless told otherwise."""
@@ -58,18 +58,18 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         starts: tuple[ArrayLike, ArrayLike] | None = None,
         render_mode: str | None = None,
         device: Device = "cpu",
+        runtime: Runtime = "auto",
     ) -> None:
         """model: folder of a run, an exported ``.onnx`` file, or a world model, which then needs ``starts``.
 
         device: what a run's model computes on.
+        runtime: what computes it; see ``worldgan.runtime.choice``. The same seed plays the same on the same runtime.
         beginnings: start where episodes began; otherwise anywhere in them.
         starts: states to start from instead, uint8 [M, K, C, H, W] and encoded actions [M, K - 1, A].
         Raises WorldganError for a folder without a usable run, or a file that is no exported model.
         """
         if isinstance(model, str | Path):
-            saved = _saved(Path(model))
-            model = saved.model(device=device)  # first: its message says what is wrong with the folder
-            starts = starts or saved.starts(beginnings=beginnings)
+            model, starts = _opened(Path(model), starts, beginnings, num_envs, device, runtime)
         if starts is None:
             raise WorldganError("expected states to start from beside a model that is not a run's folder, got none")
         if horizon < 1 or num_envs < 1:
@@ -204,13 +204,29 @@ class SimulatedVectorEnv(VectorEnv[Frames, NDArray[Any], NDArray[Any]]):
         return self._frames.copy() if self.render_mode else self._frames
 
 
-def _saved(path: Path) -> Run | Exported:
-    """What has ``model`` and ``starts``: a file of ``worldgan export``, which needs no torch, or a run."""
+def _opened(
+    path: Path,
+    starts: tuple[ArrayLike, ArrayLike] | None,
+    beginnings: bool,
+    num_envs: int,
+    device: Device,
+    runtime: Runtime,
+) -> tuple[WorldModel[Any] | ExportedModel, tuple[ArrayLike, ArrayLike]]:
+    """Model and start states of a file of ``worldgan export``, which needs no torch, or of a run."""
     if is_exported(path):
-        return Exported(path)
+        if runtime not in {"auto", "onnxruntime"}:
+            raise WorldganError(f"expected the folder of a run for runtime {runtime}, got the exported file {path}")
+        file = Exported(path)
+        return file.model(device=device), starts or file.starts(beginnings=beginnings)
+    from worldgan.runtime.choice import stepper
     from worldgan.training.checkpoint import Run
 
-    return Run(path)
+    run = Run(path)
+    family = run.info().family  # first: its message says what is wrong with the folder
+    frames, actions = starts or run.starts(beginnings=beginnings)
+    start = np.asarray(frames, np.uint8), np.asarray(actions, np.float32)
+    build = lambda precision: run.model(precision=precision, device=device)  # noqa: E731
+    return stepper(build, family, runtime, num_envs, start, path / "runtimes.json"), start
 
 
 def _arrays(model: WorldModel[Any] | ExportedModel) -> ArrayModel[Any]:

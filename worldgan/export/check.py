@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worldgan.arrays import Array
 from worldgan.errors import WorldganError
-from worldgan.export.graph import StepGraph
+from worldgan.runtime.graph import StepGraph
 from worldgan.runtime.model import ExportedModel
 from worldgan.seeding import numpy_rng
 

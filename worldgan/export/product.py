@@ -14,8 +14,8 @@ from torch import Tensor
 from worldgan.config import to_mapping
 from worldgan.evaluation.speed import frames_per_second
 from worldgan.export.check import Check, check
-from worldgan.export.graph import StepGraph, write
 from worldgan.files import atomic_write
+from worldgan.runtime.graph import StepGraph, write
 from worldgan.runtime.model import Exported, ExportedModel
 from worldgan.runtime.session import Card
 from worldgan.simulator import SimulatedVectorEnv

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from worldgan.arrays import Array
 from worldgan.device import Device
 from worldgan.errors import WorldganError
-from worldgan.runtime.session import Session, Step
+from worldgan.runtime.session import Engine, Session, Step
 from worldgan.types import EnvSpec
 
 
@@ -33,9 +33,9 @@ class Past:
 
 
 class ExportedModel:
-    """Steps pasts with a ``Session``; needs no torch. Implements ``worldgan.arrays.ArrayModel[Past]``."""
+    """Steps pasts with an ``Engine``; needs no torch. Implements ``worldgan.arrays.ArrayModel[Past]``."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Engine) -> None:
         self.session = session
 
     @property

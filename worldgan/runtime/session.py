@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from worldgan.arrays import Array
 from worldgan.config import from_mapping
@@ -66,8 +66,19 @@ class Step(NamedTuple):
     terminated: Array
 
 
+class Engine(Protocol):
+    """What computes exported steps."""
+
+    @property
+    def card(self) -> Card:
+        """Of the model."""
+
+    def step(self, frames: Array, actions: Array, noise: Array) -> Step:
+        """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
+
+
 class Session:
-    """An ``.onnx`` file, ready to run.
+    """An ``.onnx`` file, ready to run by onnxruntime. Implements ``Engine``.
 
     To open one is safe whoever made it: it takes memory in proportion to the size of the file, computes nothing of the
     graph, and reads no other file. A step computes what the graph says, however much memory and time that takes.
@@ -85,7 +96,7 @@ class Session:
         self._check()
 
     def step(self, frames: Array, actions: Array, noise: Array) -> Step:
-        """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
+        """See ``Engine``."""
         step = Step(*self._session.run(OUTPUTS, dict(zip(INPUTS, (frames, actions, noise), strict=True))))
         if step.frame.shape != (len(frames), *frames.shape[2:]):
             raise WorldganError(f"{self.path} is damaged: a frame of {step.frame.shape} follows {frames.shape}")

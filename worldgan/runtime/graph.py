@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -54,8 +55,7 @@ def write(graph: StepGraph, path: Path) -> None:
     with extra("onnx"):
         import onnx
     with replacing(path) as temporary:
-        _trace(graph, temporary)
-        model = onnx.load(temporary)
+        model = onnx.load_from_string(traced(graph))
         if not graph.card.chances:  # a trace forgets inputs that nothing reads
             kind = onnx.TensorProto.FLOAT
             model.graph.input.append(onnx.helper.make_tensor_value_info("noise", kind, ["batch", 0]))
@@ -65,12 +65,17 @@ def write(graph: StepGraph, path: Path) -> None:
         onnx.save(model, temporary)
 
 
-def _trace(graph: StepGraph, path: Path) -> None:
-    """By torch's TorchScript exporter: in a second, where the newer takes half a minute for no faster a graph."""
+def traced(graph: StepGraph) -> bytes:
+    """In ONNX's format, without the card. Raises WorldganError without the extra.
+
+    By torch's TorchScript exporter: in a second, where the newer takes half a minute for no faster a graph.
+    """
+    with extra("onnx"):
+        import onnx  # noqa: F401  # which torch asks for
     shapes = graph.card.shapes()
     # Two rows, since a trace of one would take the batch for an axis to broadcast along.
     example = [torch.zeros(2, *shapes[name][1]) for name in INPUTS]
-    example[0] = example[0].byte()
+    example[0], written = example[0].byte(), io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # That it is the older exporter, that torch's group_norm asks for sizes while it is traced, and that some
         # constants stay computed.
@@ -80,10 +85,11 @@ def _trace(graph: StepGraph, path: Path) -> None:
         torch.onnx.export(
             graph,
             tuple(example),
-            path,
+            written,
             input_names=list(INPUTS),
             output_names=list(OUTPUTS),
             dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
             opset_version=OPSET,
             dynamo=False,
         )
+    return written.getvalue()
