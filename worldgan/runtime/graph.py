@@ -85,7 +85,7 @@ def traced(graph: StepGraph) -> bytes:
         torch.onnx.export(
             graph,
             tuple(example),
-            written,
+            written,  # type: ignore[arg-type]  # it writes to open files, too
             input_names=list(INPUTS),
             output_names=list(OUTPUTS),
             dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
