@@ -89,7 +89,7 @@ class Backbone(nn.Module):
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
-        patches = self.stem(self.patches(frames.flatten(1, 2).to(dtype))) + self.position.to(dtype)
+        patches = self.patches.embed(self.stem, frames.flatten(1, 2).to(dtype)) + self.position.to(dtype)
         last = self.patches(frames[:, -1])
         return Seen(self.trunk(self.survey(patches), condition), condition, last)
 

@@ -130,8 +130,8 @@ class TransitionEncoder(nn.Module):
         dtype = compute_dtype(self.stem.weight)
         seen = [frames.flatten(1, 2), next_frame, next_frame - frames[:, -1]]
         condition = self.actions(actions.flatten(1).to(dtype))
-        patches = self.patches(torch.cat([x.to(dtype) for x in seen], dim=1))
-        h = self.fine(self.stem(patches), condition)
+        patches = self.patches.embed(self.stem, torch.cat([x.to(dtype) for x in seen], dim=1))
+        h = self.fine(patches, condition)
         return self.coarse(self.down(h), condition), condition
 
 

@@ -48,8 +48,12 @@ def _wide(pixels: Tensor, side: int) -> torch.dtype | None:
 
     And for no pixels at all: their strides may be any, and memory is read as another type only where it lies in order.
     """
-    traced = torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented, and left out of __all__
-    return None if traced or not pixels.numel() else WIDE.get(side * pixels.element_size())
+    return None if _traced() or not pixels.numel() else WIDE.get(side * pixels.element_size())
+
+
+def _traced() -> bool:
+    """Whether this is written down for another runtime."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined]  # documented, and left out of __all__
 
 
 def _plain(pixels: Tensor) -> bool:
@@ -95,10 +99,23 @@ class Patches(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Pixels to patches."""
-        padded = F.pad(frames, self.pad) if any(self.pad) else frames
+        padded = self._padded(frames)
         return to_patches(padded, self.side) if _plain(padded) else _ToPatches.apply(padded, self.side)
+
+    def embed(self, layer: nn.Conv2d, frames: Tensor) -> Tensor:
+        """What a 1x1 convolution makes of the patches of frames [B, C, H, W].
+
+        In a trace it is a convolution of whole patches: other runtimes than torch are slow to move pixels.
+        """
+        if not _traced():
+            return layer(self(frames))
+        weight = layer.weight.view(layer.out_channels, -1, self.side, self.side)
+        return F.conv2d(self._padded(frames), weight, layer.bias, stride=self.side)
 
     def inverse(self, patches: Tensor) -> Tensor:
         """Patches to pixels."""
         frames = from_patches(patches, self.side) if _plain(patches) else _FromPatches.apply(patches, self.side)
         return frames[..., : self.height, : self.width]
+
+    def _padded(self, frames: Tensor) -> Tensor:
+        return F.pad(frames, self.pad) if any(self.pad) else frames
