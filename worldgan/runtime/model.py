@@ -83,7 +83,7 @@ class ExportedModel:
             noise = draw((len(action), SPREAD * count, card.chances))
             probability = np.full(noise.shape[:2], 1 / noise.shape[1])
         rows = np.arange(len(action)).repeat(noise.shape[1])
-        tried = self.session.step(state.frames[rows], actions[rows], noise.reshape(-1, card.chances))
+        tried = self.session.step(state.frames[rows], actions[rows], noise.reshape(len(rows), card.chances))
         frame, reward, terminated = (each.reshape(*probability.shape, *each.shape[1:]) for each in tried)
         which, shares = distinct(frame, probability, count)
         at = np.arange(len(action))[:, None], which

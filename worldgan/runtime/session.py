@@ -58,7 +58,8 @@ class Card:
     @property
     def codes(self) -> int:
         """N, codes whose odds are known: 0 if none are, and 1 where there is no chance."""
-        return self.values**self.chances  # 0 ** 0 is 1
+        codes: int = self.values**self.chances  # 0 ** 0 is 1
+        return codes
 
     @property
     def outputs(self) -> tuple[str, ...]:
