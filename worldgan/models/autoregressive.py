@@ -37,9 +37,6 @@ from worldgan.types import EnvSpec
 
 REACH = 4
 """Cells over which a drawn patch is made known at once; patches further apart than that are drawn independently."""
-CERTAIN = 1e-9
-"""Spread below which nothing is left to draw. Where all choices are the same, rounding leaves about 1e-14, and another
-number in every runtime; where one pixel number of 48 is 9 levels off in one draw of 10,000, it is 1e-8."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +144,9 @@ class Choices:
 
 
 def peaks(spread: Tensor) -> Tensor:
-    """The places of most spread [B, 1, h, w] within ``REACH`` around them, 1 or 0; below ``CERTAIN``, none."""
+    """The places of most spread [B, 1, h, w] within ``REACH`` around them, 1 or 0; of 0, none."""
     highest = F.max_pool2d(spread, 2 * REACH + 1, 1, REACH)
-    return (spread >= highest.clamp(min=CERTAIN)).to(spread.dtype)
+    return ((spread == highest) & (spread > 0)).to(spread.dtype)
 
 
 class PatchPredictor(nn.Module):
