@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fakes import dot_spec, dot_window
+from exporting import altered, card_in, starts, untrained
+from fakes import dot_spec
 from graphs import graph, holding, wrong_tensors
-from tiny import tiny
 
 import worldgan
 from worldgan import cli, pixels
@@ -27,34 +27,18 @@ from worldgan.agents import PLANNERS, PlannerConfig
 from worldgan.errors import WorldganError
 from worldgan.export import npm, product, web
 from worldgan.export.check import TOLERANCE, check
-from worldgan.export.graph import StepGraph, without_odds, write
+from worldgan.export.graph import StepGraph, write
 from worldgan.models import FAMILIES
 from worldgan.models.world import Networks, NextFrameModel
 from worldgan.runtime.model import Exported, ExportedModel
 from worldgan.runtime.planning import ArrayPlanner
-from worldgan.runtime.session import KEY, OUTPUTS, Card, Session, card_of
+from worldgan.runtime.session import OUTPUTS, Card, Session
 from worldgan.seeding import torch_rng
 from worldgan.simulator import SimulatedVectorEnv
 from worldgan.training.checkpoint import Run
 from worldgan.types import EnvSpec
 
 each = pytest.mark.parametrize("family", FAMILIES)
-
-
-def untrained(family: str, spec: EnvSpec | None = None) -> StepGraph:
-    """Weights far enough from their first values that the mask is open and chance matters."""
-    config, spec = tiny(family).model_config(), spec or dot_spec()
-    networks = FAMILIES[family].networks(spec, config, 0).requires_grad_(False)
-    generator = torch_rng(0)
-    for parameter in networks.parameters():
-        parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return StepGraph(family, spec, config.backbone.context, networks)
-
-
-def starts(graph: StepGraph, rows: int = 4) -> tuple[Any, Any]:
-    window = dot_window(rows, graph.card.context, 1, size=graph.card.spec.frame[0])
-    actions = torch.zeros(rows, graph.card.context - 1, graph.card.spec.actions.size)
-    return window.frames[:, :-1].numpy(), actions.numpy()
 
 
 @pytest.fixture(scope="module")
@@ -103,48 +87,6 @@ def test_every_family_leaves_torch_and_can_be_planned_and_simulated_in(family: s
     torch.testing.assert_close(futures.probability, expected.probability, atol=1e-4, rtol=0)
     assert futures.stated == expected.stated == (family in {"gan", "mse", "motion"})
     assert futures.rewards.shape == futures.terminated.shape == futures.frames.shape[:2]
-
-
-@torch.no_grad()
-def test_the_outcomes_of_codes_are_stated_as_in_torch(tmp_path: Path) -> None:
-    graph = untrained("gan")
-    graph.networks.predictor.code.table.weight.mul_(20)  # type: ignore[union-attr]  # frames that differ visibly
-    graph.networks.predictor.prior.mix[-1].weight.mul_(8)  # type: ignore[index, union-attr]  # and odds
-    write(graph, tmp_path / "model.onnx")
-    given, action = starts(graph), np.eye(5, dtype=np.float32)[[0, 1, 2, 3]]
-    own = NextFrameModel(graph.card.spec, graph.card.context, graph.networks)
-    expected = own.outcomes(own.start(*map(torch.from_numpy, given)), torch.from_numpy(action), 8, torch_rng(1))
-    model = Exported(tmp_path / "model.onnx").model()
-    found = model.outcomes(model.start(*given), action, 8, model.generator(0))
-    assert found.stated
-    assert found.probability.shape[1] > 2
-    assert np.allclose(found.probability, expected.probability, atol=1e-4)
-    shown = pixels.to_float(torch.from_numpy(found.frames))
-    torch.testing.assert_close(shown, expected.frames, atol=1.01 / 127.5, rtol=0)
-    assert np.allclose(found.rewards, expected.rewards, atol=0.1)
-    assert np.allclose(found.terminated, expected.terminated, atol=0.1)
-    again = model.outcomes(model.start(*given), action, 8, model.generator(1))
-    assert all(np.array_equal(one, other) for one, other in zip(found, again, strict=True))
-
-
-def test_a_file_of_the_first_format_counts_samples(written: Path, tmp_path: Path) -> None:
-    card = card_of(json.dumps(card_in(written)), written)
-    (tmp_path / "old.onnx").write_bytes(without_odds(written.read_bytes(), card))
-    old = card_in(tmp_path / "old.onnx") | {"format": 1}
-    assert old.pop("values") == 0
-    path, given = altered(tmp_path / "old.onnx", tmp_path / "first.onnx", old), starts(untrained("gan"))
-    model = Exported(path).model()
-    found = model.outcomes(model.start(*given), np.eye(5, dtype=np.float32)[:4], 8, model.generator(0))
-    assert not found.stated
-    assert np.allclose(found.probability.sum(1), 1)
-
-
-@pytest.mark.parametrize("shares", [[0.5] * 4, [1.5, -0.5, 0.0, 0.0], [np.nan] * 4, [0.2] * 5])
-def test_odds_that_cannot_be_are_refused(shares: list[float], tmp_path: Path) -> None:
-    onnx.save(graph(replace(CODED, chances=2), shares=shares), tmp_path / "model.onnx")
-    with pytest.raises(WorldganError, match="damaged") as caught:
-        Session(tmp_path / "model.onnx").odds(np.zeros((3, 2, 3, 8, 8), np.uint8), np.zeros((3, 2, 5), np.float32))
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("actions", [ActionSpec("box", (2,), (-1.0, 0.0), (1.0, 2.0)), ActionSpec("discrete", (3,))])
@@ -197,18 +139,6 @@ def test_nan_is_no_agreement(written: Path) -> None:
         parameter.fill_(torch.nan)
     with pytest.raises(WorldganError):
         check(graph, Exported(written).model(), starts(graph), steps=1).require()
-
-
-def card_in(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(onnx.load(path).metadata_props[0].value)
-    return found
-
-
-def altered(path: Path, target: Path, card: dict[str, Any] | None) -> Path:
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {} if card is None else {KEY: json.dumps(card)})
-    onnx.save(model, target)
-    return target
 
 
 @pytest.mark.parametrize(
