@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
 
 from worldgan.config import to_mapping
-from worldgan.runtime.session import KEY, OUTPUTS, Card
+from worldgan.runtime.session import KEY, ODDS, Card
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
-def graph(card: Card, zeros: int = 1) -> Any:
-    """A model that shows the last frame again, and adds the mean of so many zeros to the reward."""
+def graph(card: Card, zeros: int = 1, shares: Sequence[float] = ()) -> Any:
+    """A model that shows the last frame again, and adds the mean of so many zeros to the reward.
+
+    shares: what it says of the odds of codes, if its card has values; all are the same if not given.
+    """
     kinds = {"uint8": TensorProto.UINT8, "float": FLOAT}
     shapes = card.shapes().items()
     values = {name: helper.make_tensor_value_info(name, kinds[kind], ["batch", *size]) for name, (kind, size) in shapes}
@@ -29,8 +33,19 @@ def graph(card: Card, zeros: int = 1) -> Any:
     ]
     last = helper.make_tensor("last", INT64, [], [card.context - 1])
     count = helper.make_tensor("count", INT64, [1], [zeros])
-    outputs = [values.pop(name) for name in OUTPUTS]
-    made = helper.make_graph(nodes, "step", list(values.values()), outputs, [last, count])
+    known = [last, count]
+    if card.values:
+        nodes += [
+            helper.make_node("ReduceMean", ["actions"], ["means"], axes=[1, 2], keepdims=1),
+            helper.make_node("Flatten", ["means"], ["column"], axis=1),
+            helper.make_node("Mul", ["column", "none"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "shares"], [ODDS]),
+        ]
+        told = shares or [1 / card.codes] * card.codes
+        known += [helper.make_tensor("none", FLOAT, [len(told)], [0.0] * len(told))]
+        known += [helper.make_tensor("shares", FLOAT, [len(told)], told)]
+    outputs = [values.pop(name) for name in card.outputs]
+    made = helper.make_graph(nodes, "step", list(values.values()), outputs, known)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, {KEY: json.dumps(to_mapping(card))})
     return model

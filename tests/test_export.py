@@ -16,32 +16,29 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from exporting import altered, card_in, starts, untrained
 from fakes import dot_spec
 from graphs import graph, holding, wrong_tensors
-from untrained import starts, untrained
 
 import worldgan
 from worldgan import cli, pixels
 from worldgan.actions import ActionSpec
 from worldgan.agents import PLANNERS, PlannerConfig
-from worldgan.arrays import ArrayModel
 from worldgan.errors import WorldganError
 from worldgan.export import npm, product, web
 from worldgan.export.check import TOLERANCE, check
 from worldgan.models import FAMILIES
-from worldgan.models.world import NextFrameModel
-from worldgan.runtime.graph import write
-from worldgan.runtime.model import Exported
+from worldgan.models.world import Networks, NextFrameModel
+from worldgan.runtime.graph import StepGraph, write
+from worldgan.runtime.model import Exported, ExportedModel
 from worldgan.runtime.planning import ArrayPlanner
-from worldgan.runtime.session import KEY, Card, Session
+from worldgan.runtime.session import OUTPUTS, Card, Session
 from worldgan.seeding import torch_rng
 from worldgan.simulator import SimulatedVectorEnv
 from worldgan.training.checkpoint import Run
 from worldgan.types import EnvSpec
 
-STAYS = "autoregressive"
-"""The one family that cannot leave torch."""
-each = pytest.mark.parametrize("family", [family for family in FAMILIES if family != STAYS])
+each = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +54,15 @@ def made(paddle_run: Run) -> product.Product:
     return product.produce(paddle_run, seconds=0.01)
 
 
-def test_the_family_that_stays_says_so_in_one_line() -> None:
-    with pytest.raises(WorldganError, match="family autoregressive cannot be exported") as caught:
-        untrained(STAYS)
+def test_a_family_that_draws_otherwise_stays_and_says_so_in_one_line() -> None:
+    networks = Networks(torch.nn.Identity(), untrained("mse").networks.outcome)
+    with pytest.raises(WorldganError, match="family speckle cannot be exported") as caught:
+        StepGraph("speckle", dot_spec(), 2, networks)
     assert "\n" not in str(caught.value)
 
 
 @each
-def test_every_other_family_leaves_torch_and_can_be_planned_and_simulated_in(family: str, tmp_path: Path) -> None:
+def test_every_family_leaves_torch_and_can_be_planned_and_simulated_in(family: str, tmp_path: Path) -> None:
     graph = untrained(family)
     write(graph, tmp_path / "model.onnx")
     found = check(graph, Exported(tmp_path / "model.onnx").model(), starts(graph))
@@ -85,8 +83,10 @@ def test_every_other_family_leaves_torch_and_can_be_planned_and_simulated_in(fam
     env.reset(seed=0)
     assert env.step(np.zeros(3, int))[0].shape == (3, 8, 8, 3)
     futures = model.outcomes(model.start(*given), action, 2, torch_rng(1))
-    torch.testing.assert_close(futures.probability.sum(1), torch.ones(4))
-    assert futures.rewards.shape == futures.probability.shape == futures.frames.shape[:2]
+    expected = own.outcomes(own.start(*given), action, 2, torch_rng(1))
+    torch.testing.assert_close(futures.probability, expected.probability, atol=1e-4, rtol=0)
+    assert futures.stated == expected.stated == (family in {"gan", "mse", "motion"})
+    assert futures.rewards.shape == futures.terminated.shape == futures.frames.shape[:2]
 
 
 @pytest.mark.parametrize("actions", [ActionSpec("box", (2,), (-1.0, 0.0), (1.0, 2.0)), ActionSpec("discrete", (3,))])
@@ -141,22 +141,16 @@ def test_nan_is_no_agreement(written: Path) -> None:
         check(graph, Exported(written).model(), starts(graph), steps=1).require()
 
 
-def altered(path: Path, target: Path, card: dict[str, Any] | None) -> Path:
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {} if card is None else {KEY: json.dumps(card)})
-    onnx.save(model, target)
-    return target
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [(None, "format"), ({"format": 99}, "format"), ({"context": 3}, "damaged"), ({"chances": 9}, "damaged"),
+     ({"values": 0}, "damaged"),
      ({"family": 3}, "family"), ({"surplus": 1}, "surplus")],
 )  # fmt: skip
 def test_a_card_that_does_not_fit_the_graph_is_refused(
     written: Path, tmp_path: Path, change: dict[str, Any] | None, expected: str
 ) -> None:
-    card = json.loads(onnx.load(written).metadata_props[0].value)
+    card = card_in(written)
     path = altered(written, tmp_path / "model.onnx", None if change is None else card | change)
     with pytest.raises(WorldganError, match=expected) as caught:
         worldgan.load(path)
@@ -174,6 +168,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 CARD = Card("gan", dot_spec(), 2, 3, "0.1.0")
+CODED = replace(CARD, values=2)
 
 OPENING = """
 import resource, sys
@@ -232,9 +227,12 @@ def test_a_tensor_that_is_not_in_the_file_is_refused(name: str, tmp_path: Path) 
         Session(path)
 
 
-def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("card", [CARD, CODED])
+def test_a_name_that_is_no_text_is_refused_in_one_line(
+    card: Card, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(graph(CARD).SerializeToString().replace(b"terminated", b"terminate\xff"))
+    path.write_bytes(graph(card).SerializeToString().replace(b"terminated", b"terminate\xff"))
     with pytest.raises(WorldganError, match=r"model\.onnx"):
         Session(path)
     assert capfd.readouterr() == ("", "")
@@ -246,8 +244,14 @@ def test_a_card_declares_what_there_can_be(change: dict[str, Any]) -> None:
         replace(CARD, **change)
 
 
-def played(path: str, model: ArrayModel[Any]) -> str:
-    """The hash of all that nine steps showed which a planner chose in the simulator."""
+@pytest.mark.parametrize("change", [{"values": -1}, {"values": 10**13}, {"values": 2, "chances": 10**7}])
+def test_a_card_declares_codes_that_there_can_be(change: dict[str, Any]) -> None:
+    with pytest.raises(WorldganError, match="expected chances of values"):
+        replace(CARD, **change)
+
+
+def played(path: str, model: ExportedModel) -> str:
+    """The hash of all that nine steps showed which a planner chose in the simulator, and of what could follow then."""
     envs = gym.make_vec("worldgan/Simulator-v0", num_envs=3, model=path, horizon=4)
     agent = ArrayPlanner(model, horizon=3, candidates=6, elites=2)
     seen, ended, digest = envs.reset(seed=0)[0], np.zeros(3, np.bool_), hashlib.sha256()
@@ -259,6 +263,9 @@ def played(path: str, model: ArrayModel[Any]) -> str:
         for part in (actions, seen, reward, terminated, truncated):
             digest.update(part.tobytes())
     assert seen.any()
+    past = model.start(np.moveaxis(seen, -1, 1)[:, None].repeat(model.context, 1), np.zeros((3, model.context - 1, 3)))
+    for part in model.outcomes(past, np.eye(3, dtype=np.float32), 4, model.generator(0))[:4]:
+        digest.update(part.tobytes())
     return digest.hexdigest()
 
 
@@ -267,6 +274,7 @@ from __future__ import annotations
 import hashlib, sys
 sys.modules["torch"] = None  # importing it raises
 import gymnasium as gym, numpy as np, worldgan
+from worldgan.runtime.model import ExportedModel
 from worldgan.runtime.planning import ArrayPlanner
 {inspect.getsource(played)}
 print(played(sys.argv[1], worldgan.load(sys.argv[1], device="cpu")))
@@ -319,6 +327,9 @@ def test_the_command_writes_both_folders(paddle_run: Run, tmp_path: Path, monkey
     names = {"index.html", "app.js", "style.css", "theme.css", "model.onnx", "starts.bin", "game.json", "ort"}
     assert {file.name for file in site.iterdir()} == names
     assert (site / "ort" / "LICENSE").read_bytes() == b"MIT"
+    whole, page = (Exported(tmp_path / kind / "model.onnx").model().session for kind in ("onnx", "web"))
+    assert (whole.card.values, page.card.values) == (4, 0)
+    assert tuple(value.name for value in onnx.load(page.path).graph.output) == OUTPUTS  # the page would compute more
     game = json.loads((site / "game.json").read_text())
     height, width, channels = game["frame"]
     assert (site / "starts.bin").stat().st_size == game["starts"] * game["context"] * height * width * channels

@@ -12,22 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exporting import starts, untrained
 from fakes import PerfectModel, dot_window
-from tiny import dot_store, tiny
-from untrained import starts, untrained
 
 from worldgan.errors import WorldganError
 from worldgan.export.check import check
-from worldgan.models import FAMILIES
-from worldgan.models.world import NextFrameModel
+from worldgan.models.world import Networks, NextFrameModel
 from worldgan.runtime import choice
-from worldgan.runtime.choice import fastest
+from worldgan.runtime.choice import fastest, stepper
 from worldgan.runtime.compiled import LARGEST_CHUNK, Compiled, chunk
-from worldgan.runtime.graph import traced
+from worldgan.runtime.graph import stepping, traced
 from worldgan.runtime.model import ExportedModel
 from worldgan.simulator import SimulatedVectorEnv
 from worldgan.training.checkpoint import Run
-from worldgan.training.trainer import train
 
 
 @pytest.fixture
@@ -38,7 +35,7 @@ def run(paddle_run: Run, tmp_path: Path) -> Run:
 
 @pytest.mark.parametrize("family", ["gan", "mse"])  # with noise, and without
 def test_openvino_follows_torch(family: str) -> None:
-    graph = untrained(family)
+    graph = stepping(untrained(family))
     model = ExportedModel(Compiled(traced(graph), graph.card, threads=2, precision="fp32"))
     found = check(graph, model, starts(graph))
     found.require()
@@ -47,7 +44,7 @@ def test_openvino_follows_torch(family: str) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 2 * LARGEST_CHUNK + 5])
 def test_rows_come_back_in_order_whatever_the_chunks(rows: int) -> None:
-    graph = untrained("gan")
+    graph = stepping(untrained("gan"))
     compiled = Compiled(traced(graph), graph.card, threads=2, precision="fp32")
     window = dot_window(rows, graph.card.context, 1)
     frames, actions = window.frames[:, :-1].numpy(), window.actions.numpy()
@@ -157,12 +154,11 @@ def test_the_same_seed_plays_the_same_on_the_same_runtime(run: Run) -> None:
 
 
 def test_a_family_that_cannot_leave_torch_stays(tmp_path: Path) -> None:
-    stays = [name for name in FAMILIES if name == "autoregressive"]
-    for family in stays:
-        trained = train(dot_store(tmp_path / "data"), tiny(family, "training.steps=1"), tmp_path / family)
-        assert isinstance(SimulatedVectorEnv(trained.path).model, NextFrameModel)
-        with pytest.raises(WorldganError, match=f"family {family} cannot be exported"):
-            SimulatedVectorEnv(trained.path, runtime="openvino")
+    graph, notes = untrained("mse"), tmp_path / "notes.json"
+    own = NextFrameModel(graph.card.spec, 2, Networks(torch.nn.Identity(), graph.networks.outcome))
+    assert stepper(lambda precision: own, "speckle", "auto", 1, starts(graph), notes) is own
+    with pytest.raises(WorldganError, match="family speckle cannot be exported"):
+        stepper(lambda precision: own, "speckle", "openvino", 1, starts(graph), notes)
 
 
 def test_wrong_runtimes_are_refused_in_a_line(run: Run, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickletools
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ from torch import Tensor
 
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
+
+LONGEST = 1000
+"""Characters of a text in a state."""
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -60,8 +64,11 @@ def read_state(path: Path) -> dict[str, Any]:
             if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):  # torch packs nothing
                 raise ValueError("compressed")
             wrong = archive.testzip()
-        if wrong is not None:
-            raise ValueError(f"checksum of {wrong}")
+            if wrong is not None:
+                raise ValueError(f"checksum of {wrong}")
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    _check_texts(archive.read(name))
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
@@ -69,6 +76,17 @@ def read_state(path: Path) -> dict[str, Any]:
         reason = shorten(str(error), 120, placeholder="...") or type(error).__name__
         raise WorldganError(f"{path} is damaged ({reason}): train again into another folder") from None
     return state
+
+
+def _check_texts(pickled: bytes) -> None:
+    """Raises ValueError for a text that is longer than any in a state.
+
+    torch searches what is wrong with a pickle for patterns, in time that grows with the square of a text in it: 23 KB
+    took eight seconds.
+    """
+    for _, text, _ in pickletools.genops(pickled):
+        if isinstance(text, str | bytes) and len(text) > LONGEST:
+            raise ValueError(f"a text of {len(text)} characters")
 
 
 @contextmanager

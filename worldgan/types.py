@@ -33,6 +33,9 @@ LARGEST = 2**28
 ALIKE = 0.5
 """Pixels, in [-1, 1], that differ by no more show the same outcome: a quarter of the range."""
 
+SPREAD = 4
+"""Candidates looked at per outcome asked for, since some will look alike."""
+
 
 @dataclass(frozen=True)
 class EnvSpec:

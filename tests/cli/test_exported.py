@@ -44,8 +44,9 @@ def test_it_imagines_a_data_set_that_names_it(file: Path) -> None:
     assert store.policy.startswith(f"imagined by {file} of crc32 ")
 
 
-def test_it_is_planned_in(file: Path) -> None:
-    small = ["--horizon", 2, "--candidates", 4, "--episodes", 1, "--max-steps", 2]
+@pytest.mark.parametrize("planner", [["shooting"], ["mcts", "--set", "simulations=3"]])
+def test_it_is_planned_in(file: Path, planner: list[str]) -> None:
+    small = ["--horizon", 2, "--candidates", 4, "--episodes", 1, "--max-steps", 2, "--planner", *planner]
     done(*plan_line(file, PADDLE, *map(str, small)))
     assert len(json.loads(Path("plan", "returns.json").read_text())["returns"]) == 1
 

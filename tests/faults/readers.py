@@ -247,19 +247,20 @@ def yamls(folder: Path) -> Reader:
 
 def cards() -> Reader:
     """What model.onnx says of itself."""
-    seed = json.dumps(to_mapping(Card("gan", SPEC, 2, 4, "0.1.0"))).encode()
+    seed = json.dumps(to_mapping(Card("gan", SPEC, 2, 4, "0.1.0", values=2))).encode()
 
     def read(data: bytes) -> Any:
         return card_of(data.decode(errors="surrogateescape"), Path("model.onnx")).shapes()
 
     told = json.loads(seed)
-    huge = (json.dumps(told | {"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}}).encode(), b"[" * 100_000)
+    sizes = ({"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}}, {"values": TB10}, {"chances": 2**26})
+    huge = (*(json.dumps(told | size).encode() for size in sizes), b"[" * 100_000)
     return Reader("model.onnx metadata", read, lambda rng: mutate(seed, [seed], rng), huge)
 
 
 def graphs(folder: Path) -> Reader:
     """model.onnx itself: a small graph, so that most of what is wrong is wrong with its structure."""
-    file, card = folder / "model.onnx", Card("gan", SPEC, 2, 4, "0.1.0")
+    file, card = folder / "model.onnx", Card("gan", SPEC, 2, 4, "0.1.0", values=2)
     sound, others = graph(card).SerializeToString(), [holding(card, each) for each in wrong_tensors(1).values()]
 
     def read(data: bytes) -> Any:

@@ -45,7 +45,8 @@ def test_spread_is_the_variance_of_what_is_drawn() -> None:
 def test_alike_choices_are_drawn_as_often_as_their_odds_together() -> None:
     many = choices([0.3, 0.3, -1.0], [0.3, 0.3, 0.4])
     each = Choices(many.patches.expand(10_000, -1, -1, -1, -1), many.logits.expand(10_000, -1, -1, -1))
-    assert float((each.draw(torch_rng(0))[:, 0] > 0).float().mean()) == pytest.approx(0.6, abs=0.02)
+    noise = torch.rand(10_000, 1, 1, generator=torch_rng(0))
+    assert float((each.draw(noise)[:, 0] > 0).float().mean()) == pytest.approx(0.6, abs=0.02)
     assert float(many.nearest(many.mean())[0, 0]) == pytest.approx(0.3)
 
 
@@ -100,6 +101,21 @@ def test_what_spans_many_places_is_never_half_drawn(rounds: int) -> None:
     drawn = losses.predictor.draw(seen, torch_rng(0)).sign().mean((1, 2, 3))
     assert drawn.unique().tolist() == [-1.0, 1.0]
     assert float((drawn > 0).float().mean()) == pytest.approx(0.25, abs=0.08)
+
+
+def test_every_place_is_drawn_with_a_number_of_its_own() -> None:
+    losses, seen = given("model.rounds=2")
+    height, width = losses.predictor.backbone.patches.grid
+    size = (1 + 0.1 * torch.arange(height * width) / (height * width)).view(height, width)  # the last has most spread
+
+    def answer(seen: Seen, shown: Shown) -> Choices:
+        patches = torch.stack([-size, size])[None, :, None].expand(len(seen.last), -1, seen.last.shape[1], -1, -1)
+        return Choices(patches, torch.zeros(len(seen.last), 2, height, width))
+
+    losses.predictor.forward = answer  # type: ignore[method-assign]
+    signs = losses.predictor.draw(seen, torch_rng(0)).sign()[:, 0, -1]
+    assert float((signs[:, -1] == signs[:, -2]).float().mean()) == pytest.approx(0.5, abs=0.1)
+    assert float((signs[:, -2] > 0).float().mean()) == pytest.approx(0.5, abs=0.1)
 
 
 def test_training_shows_one_to_all_of_the_rounds_and_nothing_that_is_certain() -> None:

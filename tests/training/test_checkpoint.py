@@ -21,6 +21,7 @@ import worldgan
 from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
 from worldgan.seeding import torch_rng
+from worldgan.tensorfiles import read_state
 from worldgan.training.checkpoint import Run, RunInfo
 from worldgan.training.trainer import train
 from worldgan.version import VERSION
@@ -258,6 +259,12 @@ def test_a_state_runs_no_code(run: Run, data: Path, tmp_path: Path, zipped: bool
     again = lambda: train(data, tiny(run.info().family, "training.steps=3"), run.path, resume=True)  # noqa: E731
     refusal(again, r"state\.pt is damaged")
     assert not (tmp_path / "boom").exists()
+
+
+def test_a_long_text_in_a_state_is_refused_before_torch_searches_it(tmp_path: Path) -> None:
+    torch.save({"a" * 1_000_000: 1}, tmp_path / "state.pt")
+    with pytest.raises(WorldganError, match=r"state\.pt is damaged \(a text of 1000000 characters\)"):
+        read_state(tmp_path / "state.pt")
 
 
 def test_weights_without_a_checksum_are_read(run: Run) -> None:

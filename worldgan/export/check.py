@@ -26,6 +26,7 @@ class Check:
     last bit of a sum. So both make each step from the same history, that which onnxruntime made, and ``frame`` is how
     far torch's number lies from what rounds to onnxruntime's level; reward and termination judge the same frame.
 
+    odds: of the probabilities of codes; 0 where there are none.
     flipped: levels that were rounded another way, of ``levels``.
     """
 
@@ -34,17 +35,19 @@ class Check:
     frame: float
     reward: float
     terminated: float
+    odds: float
     flipped: int
     levels: int
 
     def __str__(self) -> str:
-        differences = f"frame {self.frame:.1e}, reward {self.reward:.1e}, terminated {self.terminated:.1e}"
+        names = ("frame", "reward", "terminated", "odds")
+        differences = ", ".join(f"{name} {getattr(self, name):.1e}" for name in names)
         rounded = f"{self.flipped:,} of {self.levels:,} levels rounded the other way"
         return f"{self.steps} steps of {self.rows} rollouts: largest difference in {differences}; {rounded}"
 
     def require(self) -> None:
         """Raises WorldganError unless all differences are within ``TOLERANCE``."""
-        if not max(self.frame, self.reward, self.terminated) <= TOLERANCE:
+        if not max(self.frame, self.reward, self.terminated, self.odds) <= TOLERANCE:
             raise WorldganError(
                 f"expected onnxruntime to follow torch within {TOLERANCE:g}, got over {self}: no file was written; "
                 "another --seed tells whether a digit of chance lay on an edge"
@@ -66,17 +69,20 @@ def check(
         given, shown = (torch.from_numpy(past.frames), torch.from_numpy(actions)), torch.from_numpy(step.frame)
         drawn = graph.draw(*given, torch.from_numpy(noise)).float()
         reward, terminated = graph.judge(*given, shown)
+        told = exported.session.odds(past.frames, actions)
         found.append(
             [
                 *_rounding(drawn, shown),
                 _apart(reward / reward.abs().clamp(min=1), torch.from_numpy(step.reward) / reward.abs().clamp(min=1)),
                 _apart(terminated, torch.from_numpy(step.terminated)),
+                _apart(graph.odds(*given), torch.from_numpy(told)) if card.values else 0.0,
             ]
         )
         past = after
-    frame, flipped, reward_, terminated_ = np.asarray(found).T
+    frame, flipped, reward_, terminated_, odds = np.asarray(found).T
     levels = steps * rows * int(np.prod(card.spec.frame))
-    return Check(rows, steps, frame.max(), reward_.max(), terminated_.max(), int(flipped.sum()), levels)
+    most = frame.max(), reward_.max(), terminated_.max(), odds.max()
+    return Check(rows, steps, *most, int(flipped.sum()), levels)
 
 
 def _rounding(drawn: Tensor, shown: Tensor) -> tuple[float, int]:

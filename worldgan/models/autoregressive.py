@@ -8,6 +8,7 @@ head alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -29,7 +30,7 @@ from worldgan.models.learning import (
 )
 from worldgan.models.noise import index
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.unstated import equal_draws, one_draw
+from worldgan.models.unstated import draw_of_noise, equal_draws, one_draw
 from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
@@ -128,11 +129,10 @@ class Choices:
         """The choices nearest to patches [B, C p p, h, w]."""
         return self.pick(self.errors(patches).argmin(1))
 
-    def draw(self, generator: torch.Generator) -> Tensor:
-        """One choice everywhere, [B, C p p, h, w]."""
-        rows = self.logits.movedim(1, 3)
-        noise = torch.rand(rows.shape[:3], generator=generator).to(rows.device)
-        return self.pick(index(rows.flatten(0, 2), noise.flatten()).view(noise.shape))
+    def draw(self, noise: Tensor) -> Tensor:
+        """The choices that uniform noise [B, h, w] leads to, [B, C p p, h, w]."""
+        rows = self.logits.movedim(1, 3).flatten(0, 2)
+        return self.pick(index(rows, noise.flatten()).view(noise.shape))
 
     def surprise(self, patches: Tensor, scale: Tensor, temperature: float) -> Tensor:
         """-log p(patches [B, C p p, h, w]) of the mixture, without its constant, in units of error, [B, 1, h, w].
@@ -150,14 +150,17 @@ def peaks(spread: Tensor) -> Tensor:
 
 
 class PatchPredictor(nn.Module):
-    """Backbone whose head also sees what is known of the next frame. Implements ``Predictor``."""
+    """Backbone whose head also sees what is known of the next frame. Implements ``NoisePredictor``.
+
+    chances: a number for each place. One is read but once, in the round that shows its place.
+    """
 
     stated = False
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, choices: int, rounds: int) -> None:
         super().__init__()
         self.backbone = backbone(spec, config)
-        self.choices, self.rounds = choices, rounds
+        self.choices, self.rounds, self.chances = choices, rounds, math.prod(self.backbone.patches.grid)
         pixels = spec.frame[2] * self.backbone.cell
         self.stem = nn.Conv2d(pixels + 1, config.width, 1, bias=False)
         self.around = nn.Conv2d(config.width, config.width, 2 * REACH + 1, padding=REACH, groups=config.width)
@@ -179,19 +182,24 @@ class PatchPredictor(nn.Module):
         return Choices(torch.stack(patches, dim=1), self.odds(active).float())
 
     def draw(self, seen: Seen, generator: torch.Generator) -> Tensor:
-        """One next frame a row, [B, C, H, W].
+        """One next frame a row, [B, C, H, W]."""
+        noise = torch.rand(len(seen.last), self.chances, generator=generator)
+        return self.draw_from(seen, noise.to(seen.last.device))
+
+    def draw_from(self, seen: Seen, noise: Tensor) -> Tensor:
+        """The one that uniform noise [B, chances] leads to.
 
         Where it is most uncertain first: the rest then mostly follows. The order depends on nothing but what is shown,
         so the odds multiply to those of the frame; places out of each other's sight are drawn in one round.
         """
-        choices = self(seen, nothing(seen))
+        choices, noise = self(seen, nothing(seen)), noise.view(-1, *self.backbone.patches.grid)
         shown = nothing(seen, choices.mean())
         for _ in range(self.rounds):
-            shown = shown.show(choices.draw(generator), peaks(choices.spread() * (1 - shown.where)))
+            shown = shown.show(choices.draw(noise), peaks(choices.spread() * (1 - shown.where)))
             choices = self(seen, shown)
         return self.backbone.patches.inverse(shown.over(choices.nearest(choices.mean())))
 
-    sample, candidates = one_draw, equal_draws
+    sample, sample_from, candidates = one_draw, draw_of_noise, equal_draws
 
 
 def networks(spec: EnvSpec, config: AutoregressiveConfig, seed: int) -> Networks:

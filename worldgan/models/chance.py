@@ -7,6 +7,8 @@ root is the mean prediction and whose leaves are single outcomes.
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -75,14 +77,20 @@ class CodePrior(nn.Module):
 
     def every(self, looked: Tensor) -> tuple[Tensor, Tensor]:
         """All N = values ** digits codes [N, digits] and their probabilities [B, N]."""
-        codes, odds = self.open(1), looked.new_zeros(len(looked), 1, dtype=torch.float32)
+        # A trace takes len for a constant, so rows are counted by the shape.
+        odds = looked.new_zeros(looked.shape[0], 1, dtype=torch.float32)
         for digit in range(self.digits):
-            rows = looked.repeat_interleave(len(codes), 0)
-            logits = self.logits(rows, codes.repeat(len(looked), 1)).log_softmax(-1)
-            odds = (odds[..., None] + logits.view(len(looked), len(codes), self.values)).flatten(1)
-            codes = codes.repeat_interleave(self.values, 0)
-            codes[:, digit] = torch.arange(self.values, device=codes.device).repeat(len(codes) // self.values)
-        return codes, odds.exp()
+            codes = self.codes(digit)
+            rows = looked[:, None].expand(-1, len(codes), -1).flatten(0, 1)
+            logits = self.logits(rows, codes.repeat(looked.shape[0], 1)).log_softmax(-1)
+            odds = (odds[..., None] + logits.view(-1, len(codes), self.values)).flatten(1)
+        return self.codes(self.digits), odds.exp()
+
+    def codes(self, known: int) -> Tensor:
+        """All codes whose digits are open but for the first ``known``, [values ** known, digits], the last fastest."""
+        rest = (self.values,) * (self.digits - known)
+        listed = [(*code, *rest) for code in product(range(self.values), repeat=known)]
+        return torch.tensor(listed, device=self.look.weight.device)
 
 
 def prefix(code: Tensor, known: Tensor, values: int) -> Tensor:

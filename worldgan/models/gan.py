@@ -73,14 +73,14 @@ class GanConfig:
 
 
 class Generator(nn.Module):
-    """Backbone, chance code, and the prior over codes. Implements ``NoisePredictor``."""
+    """Backbone, chance code, and the prior over codes. Implements ``CodePredictor``."""
 
     stated = True
 
     def __init__(self, spec: EnvSpec, config: BackboneConfig, digits: int, values: int) -> None:
         super().__init__()
         self.backbone = backbone(spec, config)
-        self.chances = digits
+        self.chances, self.values = digits, values
         self.code = CodeEmbedding(digits, values, config.width)
         self.prior = CodePrior(digits, values, config.width)
 
@@ -114,6 +114,10 @@ class Generator(nn.Module):
         rows = torch.arange(len(frames), device=frames.device).repeat_interleave(chosen.shape[1])
         drawn = self.frames(self.decode(seen.index(rows), codes[chosen.flatten()]))
         return drawn.unflatten(0, chosen.shape), probability / probability.sum(dim=1, keepdim=True)
+
+    def code_odds(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """See ``CodePredictor``."""
+        return self.prior.every(self.prior.look_at(self.backbone.see(frames, actions)))[1]
 
     def surprise(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
         """See ``Surprising``: -log p(code) of the code that explains the frame."""

@@ -13,10 +13,7 @@ from worldgan.models.backbones import Painter
 from worldgan.models.discriminator import Discriminator
 from worldgan.models.outcome import OutcomeHead
 from worldgan.pixels import quantise, to_float
-from worldgan.types import ALIKE, EnvSpec, Outcomes, Prediction
-
-SPREAD = 4
-"""Candidates looked at per outcome asked for, since some will look alike."""
+from worldgan.types import ALIKE, SPREAD, EnvSpec, Outcomes, Prediction
 
 
 @dataclass(frozen=True)
@@ -108,6 +105,18 @@ class NoisePredictor(Predictor, Protocol):
 
     def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
         """What ``sample`` returns when it draws noise, float32 [B, Z] in [0, 1)."""
+
+
+@runtime_checkable
+class CodePredictor(NoisePredictor, Protocol):
+    """Each number of its noise draws a digit of a code, by ``worldgan.models.noise.index``, with odds that it knows."""
+
+    @property
+    def values(self) -> int:
+        """Of each of the Z digits."""
+
+    def code_odds(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Probabilities of all N = values ** Z codes, [B, N], the last digit running fastest."""
 
 
 class Networks(nn.Module):

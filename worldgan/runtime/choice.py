@@ -22,7 +22,7 @@ from worldgan.files import atomic_write
 from worldgan.models.learning import Precision
 from worldgan.models.world import NextFrameModel, NoisePredictor
 from worldgan.runtime.compiled import Compiled
-from worldgan.runtime.graph import StepGraph, traced, write
+from worldgan.runtime.graph import StepGraph, stepping, traced, write
 from worldgan.runtime.model import ExportedModel
 from worldgan.runtime.session import Session
 from worldgan.runtime.tensors import AsArrays
@@ -65,7 +65,8 @@ def exported(runtime: str, family: str, build: Callable[[Precision], NextFrameMo
     model = build("fp32")
     if model.device.type != "cpu":
         raise WorldganError(f"expected runtime torch on device {model.device.type}, got {runtime}")
-    graph, threads = StepGraph(family, model.spec, model.context, model.networks), torch.get_num_threads()
+    graph = stepping(StepGraph(family, model.spec, model.context, model.networks))
+    threads = torch.get_num_threads()
     if runtime == "openvino":
         return ExportedModel(Compiled(traced(graph), graph.card, threads=threads))
     with TemporaryDirectory() as folder:

@@ -26,8 +26,9 @@ class Compiled:
     """
 
     def __init__(self, graph: bytes, card: Card, *, threads: int, precision: Literal["auto", "fp32"] = "auto") -> None:
-        """graph: in ONNX's format, of our own making; OpenVINO computes its constants while it reads them.
+        """graph: in ONNX's format, of a card without values.
 
+        It has to be of our own making: OpenVINO computes a file's constants while it reads them, however large.
         threads: to compute with.    precision: "auto" is what is fastest here, bf16 or fp32.
         Raises WorldganError without the extra.
         """
@@ -55,6 +56,10 @@ class Compiled:
                     part = whole[start : start + size]
                     part[...] = request.get_output_tensor(number).data[: len(part)]
         return step
+
+    def odds(self, frames: Array, actions: Array) -> Array:
+        """See ``Engine``; of chance it knows none."""
+        return np.ones((len(frames), self.card.codes), np.float32)
 
     def _made(self) -> list[tuple[Any, tuple[int, ...]]]:
         """Type and shape without B of every output."""

@@ -1,10 +1,12 @@
-"""One simulator step as an ONNX graph: history, action and noise in; frame, reward and termination out."""
+"""One simulator step as an ONNX graph: history, action and noise in; frame, reward and termination out, and odds."""
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,8 +17,9 @@ import worldgan
 from worldgan.config import to_mapping
 from worldgan.errors import WorldganError, extra
 from worldgan.files import replacing
-from worldgan.models.world import Networks, NoisePredictor
+from worldgan.models.world import CodePredictor, Networks, NoisePredictor
 from worldgan.pixels import to_float, to_uint8
+from worldgan.runtime.proto import part
 from worldgan.runtime.session import INPUTS, KEY, OUTPUTS, Card
 from worldgan.types import EnvSpec
 
@@ -33,13 +36,15 @@ class StepGraph(nn.Module):
         if not isinstance(networks.predictor, NoisePredictor):
             raise WorldganError(f"family {family} cannot be exported: its samples are no function of given noise")
         self.predictor: NoisePredictor = networks.predictor
-        self.card = Card(family, spec, context, networks.predictor.chances, worldgan.__version__)
+        values = self.predictor.values if isinstance(self.predictor, CodePredictor) else 0
+        self.card = Card(family, spec, context, self.predictor.chances, worldgan.__version__, values)
         self.eval()  # all of it: torch's exporter puts everything back to the mode of the whole
 
-    def forward(self, frames: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See ``Session.step``."""
+    def forward(self, frames: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        """See ``Session.step`` and, where there are values, ``Session.odds``."""
         frame = to_uint8(self.draw(frames, actions, noise))
-        return frame, *self.judge(frames, actions, frame)
+        step = (frame, *self.judge(frames, actions, frame))
+        return (*step, self.odds(frames, actions)) if self.card.values else step
 
     def draw(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
         """The next frame before it is rounded to the 256 levels, float [B, C, H, W]."""
@@ -48,6 +53,18 @@ class StepGraph(nn.Module):
     def judge(self, frames: Tensor, actions: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
         """Expected reward [B] and probability of termination [B] if uint8 ``frame`` follows."""
         return self.networks.outcome.predict(to_float(frames), actions, to_float(frame))
+
+    def odds(self, frames: Tensor, actions: Tensor) -> Tensor:
+        """Probabilities of all codes, float [B, N]; only where there are values."""
+        assert isinstance(self.predictor, CodePredictor)
+        return self.predictor.code_odds(to_float(frames), actions)
+
+
+def stepping(graph: StepGraph) -> StepGraph:
+    """The same for those who only step, to whom the odds would cost time."""
+    only = copy.copy(graph)
+    only.card = replace(graph.card, values=0)
+    return only
 
 
 def write(graph: StepGraph, path: Path) -> None:
@@ -59,10 +76,24 @@ def write(graph: StepGraph, path: Path) -> None:
         if not graph.card.chances:  # a trace forgets inputs that nothing reads
             kind = onnx.TensorProto.FLOAT
             model.graph.input.append(onnx.helper.make_tensor_value_info("noise", kind, ["batch", 0]))
-        onnx.helper.set_model_props(model, {KEY: json.dumps(to_mapping(graph.card))})
+        onnx.helper.set_model_props(model, _signed(graph.card))
         model.producer_name, model.producer_version = "worldgan", worldgan.__version__
         onnx.checker.check_model(model)
         onnx.save(model, temporary)
+
+
+def without_odds(data: bytes, card: Card) -> bytes:
+    """The file of ``card`` as that of ``stepping`` would be."""
+    with extra("onnx"):
+        import onnx
+    model = onnx.ModelProto.FromString(part(data, Path("model.onnx"), INPUTS, OUTPUTS))
+    onnx.helper.set_model_props(model, _signed(replace(card, values=0)))
+    reduced: bytes = model.SerializeToString()
+    return reduced
+
+
+def _signed(card: Card) -> dict[str, str]:
+    return {KEY: json.dumps(to_mapping(card))}
 
 
 def traced(graph: StepGraph) -> bytes:
@@ -87,8 +118,8 @@ def traced(graph: StepGraph) -> bytes:
             tuple(example),
             written,  # type: ignore[arg-type]  # it writes to open files, too
             input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *OUTPUTS)},
+            output_names=list(graph.card.outputs),
+            dynamic_axes={name: {0: "batch"} for name in (*INPUTS, *graph.card.outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from worldgan.arrays import Array
 from worldgan.device import Device
 from worldgan.errors import WorldganError
+from worldgan.runtime.outcomes import ArrayOutcomes, distinct, likeliest
 from worldgan.runtime.session import Engine, Session, Step
-from worldgan.types import EnvSpec
+from worldgan.types import SPREAD, EnvSpec
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,29 @@ class ExportedModel:
         """The step that uniform noise [B, Z] decides."""
         step = self.session.step(state.frames, state.then(action), noise)
         return step, self.push(state, action, step.frame)
+
+    def outcomes(self, state: Past, action: Array, count: int, generator: np.random.Generator) -> ArrayOutcomes:
+        """At most ``count`` different next steps under encoded actions [B, A], most probable first.
+
+        Raises WorldganError as ``Session.odds``.
+        """
+        return self.expect(state, action, count, lambda shape: generator.random(shape, np.float32))
+
+    def expect(self, state: Past, action: Array, count: int, draw: Callable[[tuple[int, ...]], Array]) -> ArrayOutcomes:
+        """``outcomes``; draw: shape -> uniform noise, which is asked for where the odds of codes are not known."""
+        card, actions = self.session.card, state.then(action)
+        if card.codes:
+            odds = self.session.odds(state.frames, actions)
+            noise, probability = likeliest(odds, card.values, card.chances, SPREAD * count)
+        else:
+            noise = draw((len(action), SPREAD * count, card.chances))
+            probability = np.full(noise.shape[:2], 1 / noise.shape[1])
+        rows = np.arange(len(action)).repeat(noise.shape[1])
+        tried = self.session.step(state.frames[rows], actions[rows], noise.reshape(len(rows), card.chances))
+        frame, reward, terminated = (each.reshape(*probability.shape, *each.shape[1:]) for each in tried)
+        which, shares = distinct(frame, probability, count)
+        at = np.arange(len(action))[:, None], which
+        return ArrayOutcomes(frame[at], shares, reward[at], terminated[at], stated=card.codes > 0)
 
     def push(self, state: Past, action: Array, frame: Array) -> Past:
         """The state after encoded actions [B, A] led to the given frames, uint8 [B, C, H, W]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,37 @@ def metadata(data: bytes, path: Path, key: str) -> str:
                 f"{path} is damaged: expected tensors as they are stored, got {got}: export the run again"
             )
     return next((each.value for each in model.metadata_props if each.key == key), "{}")
+
+
+def part(data: bytes, path: Path, inputs: Collection[str], outputs: Collection[str]) -> bytes:
+    """The model in ``data`` with these of its inputs and outputs, and of its nodes only those that they need.
+
+    onnxruntime computes all outputs of a model, also those that nobody asks for. Raises WorldganError for names that
+    are no text.
+    """
+    with extra("onnx"):
+        import onnx
+    model = onnx.ModelProto.FromString(data)
+    graph, needed, nodes = model.graph, set(outputs), []
+    try:
+        for node in reversed(graph.node):
+            if not needed.isdisjoint(node.output):
+                nodes.append(node)
+                inside = (each for each in _parts(node) if isinstance(each, onnx.NodeProto))
+                needed.update(name for each in inside for name in each.input)
+        kept = {
+            "node": nodes[::-1],
+            "initializer": [each for each in graph.initializer if each.name in needed],
+            "input": [each for each in graph.input if each.name in inputs],
+            "output": [each for each in graph.output if each.name in outputs],
+        }
+    except UnicodeDecodeError as error:
+        raise WorldganError(f"{path} is damaged ({error}): export the run again") from None
+    for name, each in kept.items():
+        graph.ClearField(name)
+        getattr(graph, name).extend(each)
+    reduced: bytes = model.SerializeToString()
+    return reduced
 
 
 def _fits(tensor: Any) -> bool:

@@ -8,19 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from worldgan.arrays import Array
 from worldgan.config import from_mapping
 from worldgan.errors import WorldganError, extra
-from worldgan.runtime.proto import metadata
+from worldgan.runtime.proto import metadata, part
 from worldgan.types import LARGEST, EnvSpec
 
 if TYPE_CHECKING:
     import onnxruntime
 
-FORMAT = 1
+FORMAT, READABLE = 2, (1, 2)
+"""The format that is written, and those that are read: 1 had no odds."""
 KEY = "worldgan"
 """Where in a file's metadata its card is."""
 INPUTS, OUTPUTS = ("frames", "actions", "noise"), ("frame", "reward", "terminated")
+ODDS = "odds"
+"""The output of models that know the probabilities of their codes, which is computed on its own."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Card:
     """What an exported model says of itself, as JSON in the file's metadata.
 
     context: K.    chances: Z, uniform numbers that decide a step.    version: of worldgan, which wrote it.
+    values: of each digit, where each of the numbers draws a digit of a code with odds that the file tells; or 0.
     """
 
     family: str
@@ -35,20 +41,36 @@ class Card:
     context: int
     chances: int
     version: str
+    values: int = 0
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for a context or chances that there cannot be."""
+        """Raises WorldganError for a context, chances or values that there cannot be."""
         frames, noise = self.context * math.prod(self.spec.frame), 4 * self.chances
         if self.context < 1 or self.chances < 0 or max(frames, noise) > LARGEST:
             got = f"got {self.context} and {self.chances}"
             raise WorldganError(f"expected a context of 1 or more and chances, of at most {LARGEST} bytes each, {got}")
+        # Numbers of hardly any file would make a power that takes all day.
+        if self.values < 0 or 4 * min(self.values, LARGEST) ** min(self.chances, 64) > LARGEST:
+            got = f"got {self.chances} of {self.values}"
+            raise WorldganError(f"expected chances of values that make codes of at most {LARGEST} bytes, {got}")
+
+    @property
+    def codes(self) -> int:
+        """N, codes whose odds are known: 0 if none are, and 1 where there is no chance."""
+        codes: int = self.values**self.chances  # 0 ** 0 is 1
+        return codes
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Of the graph."""
+        return (*OUTPUTS, ODDS) if self.values else OUTPUTS
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """dtype, and shape without B, of every input and output."""
         height, width, channels = self.spec.frame
         frame = (channels, height, width)
-        return {
+        shapes: dict[str, tuple[str, tuple[int, ...]]] = {
             "frames": ("uint8", (self.context, *frame)),
             "actions": ("float", (self.context, self.spec.actions.size)),
             "noise": ("float", (self.chances,)),
@@ -56,6 +78,7 @@ class Card:
             "reward": ("float", ()),
             "terminated": ("float", ()),
         }
+        return shapes | ({ODDS: ("float", (self.codes,))} if self.values else {})
 
 
 class Step(NamedTuple):
@@ -76,6 +99,9 @@ class Engine(Protocol):
     def step(self, frames: Array, actions: Array, noise: Array) -> Step:
         """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
 
+    def odds(self, frames: Array, actions: Array) -> Array:
+        """Probabilities float [B, N] of all ``Card.codes`` after ``step``'s frames and actions, last digit fastest."""
+
 
 class Session:
     """An ``.onnx`` file, ready to run by onnxruntime. Implements ``Engine``.
@@ -92,6 +118,9 @@ class Session:
         self.path = Path(path)
         data = _read(self.path)
         self.card = card_of(metadata(data, self.path, KEY), self.path)
+        told = self.card.values > 0
+        self._odds = _open(part(data, self.path, INPUTS[:2], (ODDS,)), self.path, threads) if told else None
+        data = part(data, self.path, INPUTS, OUTPUTS) if told else data
         self._session = _open(data, self.path, threads)
         self._check()
 
@@ -102,9 +131,21 @@ class Session:
             raise WorldganError(f"{self.path} is damaged: a frame of {step.frame.shape} follows {frames.shape}")
         return step
 
+    def odds(self, frames: Array, actions: Array) -> Array:
+        """See ``Engine``. Raises WorldganError unless they are probabilities."""
+        if self._odds is None:
+            return np.ones((len(frames), self.card.codes), np.float32)
+        odds: Array = self._odds.run((ODDS,), dict(zip(INPUTS[:2], (frames, actions), strict=True)))[0]
+        if odds.shape != (len(frames), self.card.codes):
+            raise WorldganError(f"{self.path} is damaged: odds of {odds.shape} for {len(frames)} x {self.card.codes}")
+        if not (odds.min() >= 0 and np.abs(odds.sum(1) - 1).max() < 1e-3):  # false of NaN
+            raise WorldganError(f"{self.path} is damaged, or its training diverged: expected odds that sum to 1")
+        return odds
+
     def _check(self) -> None:
         """Compare the card with the graph, in what that says before it has computed the sizes that it computes."""
-        values = (*self._session.get_inputs(), *self._session.get_outputs())
+        sessions = [each for each in (self._session, self._odds) if each is not None]
+        values = [value for each in sessions for value in (*each.get_inputs(), *each.get_outputs())]
         try:
             shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
         except UnicodeDecodeError as error:
@@ -128,7 +169,7 @@ def card_of(text: str, path: Path) -> Card:
     except (ValueError, RecursionError) as error:
         raise WorldganError(f"{path} is damaged ({error}): export the run again") from None
     version = found.get("format", "another model") if isinstance(found, dict) else "another model"
-    if version != FORMAT:
+    if version not in READABLE:
         raise WorldganError(
             f"expected a model of `worldgan export`, of format {FORMAT}, in {path}, got {version}: export the run again"
         )

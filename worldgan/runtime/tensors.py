@@ -13,7 +13,6 @@ from torch import Tensor
 
 from worldgan.arrays import Array
 from worldgan.device import Device
-from worldgan.models.world import SPREAD, distinct
 from worldgan.pixels import to_float, to_uint8
 from worldgan.runtime.model import Exported, ExportedModel, Past, check_device
 from worldgan.runtime.session import Card
@@ -83,15 +82,11 @@ class AsTensors:
         return Prediction(to_float(frame), reward, terminated), state
 
     def outcomes(self, state: Past, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
-        """See ``WorldModel``; probabilities are how often a frame was sampled."""
-        tries = SPREAD * count if self.chances else 1
-        rows = torch.arange(len(action)).repeat_interleave(tries)
-        one, _ = self.step(self.index(state, rows), action[rows], generator)
-        frames, reward, terminated = (x.view(-1, tries, *x.shape[1:]) for x in (one.frame, one.reward, one.terminated))
-        found, probability = distinct(frames, torch.full(reward.shape, 1 / tries), count)
-        same = [(frames == each[:, None]).flatten(2).all(2) for each in found.unbind(1)]
-        which = torch.stack([each.int().argmax(1) for each in same], dim=1)
-        return Outcomes(found, probability, reward.gather(1, which), terminated.gather(1, which), stated=False)
+        """See ``WorldModel``; noise, if any is drawn, is that of the torch model at the same generator."""
+        draw = lambda shape: torch.rand(shape, generator=generator).numpy()  # noqa: E731
+        found = self.model.expect(state, action.cpu().numpy(), count, draw)
+        frames, probability, rewards, terminated = map(torch.from_numpy, found[:4])
+        return Outcomes(to_float(frames), probability, rewards, terminated, found.stated)
 
     def push(self, state: Past, action: Tensor, frame: Tensor) -> Past:
         """See ``WorldModel``."""

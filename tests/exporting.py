@@ -1,15 +1,19 @@
-"""Models that can leave torch, without having learnt anything."""
+"""Networks that have learnt nothing, to be exported, and files whose cards were changed."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from fakes import dot_spec, dot_window
 from tiny import tiny
 
 from worldgan.models import FAMILIES
 from worldgan.runtime.graph import StepGraph
+from worldgan.runtime.session import KEY
 from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec
 
@@ -25,6 +29,21 @@ def untrained(family: str, spec: EnvSpec | None = None) -> StepGraph:
 
 
 def starts(graph: StepGraph, rows: int = 4) -> tuple[Any, Any]:
+    """Frames and actions to start from."""
     window = dot_window(rows, graph.card.context, 1, size=graph.card.spec.frame[0])
     actions = torch.zeros(rows, graph.card.context - 1, graph.card.spec.actions.size)
     return window.frames[:, :-1].numpy(), actions.numpy()
+
+
+def card_in(path: Path) -> dict[str, Any]:
+    """What the file says of itself."""
+    found: dict[str, Any] = json.loads(onnx.load(path).metadata_props[0].value)
+    return found
+
+
+def altered(path: Path, target: Path, card: dict[str, Any] | None) -> Path:
+    """The file at ``path``, written to ``target`` with another card, or with none."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {} if card is None else {KEY: json.dumps(card)})
+    onnx.save(model, target)
+    return target
