@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-import worldgan
 from worldgan.config import to_mapping
 from worldgan.errors import WorldganError, extra
 from worldgan.files import replacing
@@ -22,6 +21,7 @@ from worldgan.pixels import to_float, to_uint8
 from worldgan.runtime.proto import part
 from worldgan.runtime.session import INPUTS, KEY, OUTPUTS, Card
 from worldgan.types import EnvSpec
+from worldgan.version import VERSION
 
 OPSET = 17
 
@@ -37,7 +37,7 @@ class StepGraph(nn.Module):
             raise WorldganError(f"family {family} cannot be exported: its samples are no function of given noise")
         self.predictor: NoisePredictor = networks.predictor
         values = self.predictor.values if isinstance(self.predictor, CodePredictor) else 0
-        self.card = Card(family, spec, context, self.predictor.chances, worldgan.__version__, values)
+        self.card = Card(family, spec, context, self.predictor.chances, VERSION, values)
         self.eval()  # all of it: torch's exporter puts everything back to the mode of the whole
 
     def forward(self, frames: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
@@ -77,7 +77,7 @@ def write(graph: StepGraph, path: Path) -> None:
             kind = onnx.TensorProto.FLOAT
             model.graph.input.append(onnx.helper.make_tensor_value_info("noise", kind, ["batch", 0]))
         onnx.helper.set_model_props(model, _signed(graph.card))
-        model.producer_name, model.producer_version = "worldgan", worldgan.__version__
+        model.producer_name, model.producer_version = "worldgan", VERSION
         onnx.checker.check_model(model)
         onnx.save(model, temporary)
 
