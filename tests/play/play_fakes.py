@@ -13,6 +13,7 @@ import uvicorn
 from fakes import PerfectModel, dot_spec, draw
 from torch import Tensor
 
+from worldgan.agents import ActorCritic
 from worldgan.controls import controls
 from worldgan.pixels import to_float
 from worldgan.play.real import RealEnv
@@ -44,10 +45,12 @@ def world(name: str, model: Any) -> World:
 
 
 def session(real: Any = None, *, size: int = 8, seed: int = 0) -> Session:
-    """Two models, of two frames and of one, from the dot at (4, 4)."""
+    """Two models, of two frames and of one, from the dot at (4, 4), and an actor that has learnt nothing."""
     spec = dot_spec(size)
     worlds = {"two": world("two", Branching(2, spec)), "one": world("one", Branching(1, spec))}
-    return Session(worlds, controls(spec.actions, NAMES), RealEnv(real) if real is not None else None, seed)
+    beside = RealEnv(real) if real is not None else None
+    actors = {"actor": ActorCritic(spec, 2, width=4, units=8, seed=0)}
+    return Session(worlds, controls(spec.actions, NAMES), beside, seed, actors)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def test_a_tab_is_told_what_there_is(served: Serving) -> None:
         assert [model["name"] for model in tab.hello["models"]] == ["two", "one"]
         assert (tab.hello["width"], tab.hello["note"]) == (8, "not in a test")
         assert [choice["label"] for choice in tab.hello["choices"]] == ["stay", "up", "down", "left", "right"]
+        assert tab.hello["agents"] == ["shooting", "cem", "icem", "mcts", "actor"]
 
 
 def test_play(served: Serving) -> None:
@@ -104,9 +105,10 @@ def test_play(served: Serving) -> None:
         assert tab.ask({"type": "rewind", "steps": 1})[1] == pixels
         assert tab.ask({"type": "switch", "model": "one"})[0]["model"] == "one"
         assert tab.ask({"type": "reset", "start": "anywhere"})[0]["step"] == 0
-        planned, images = tab.ask({"type": "agent", "planner": "shooting"})
-        assert len(images) == (1 + len(planned["plan"])) * len(pixels)
-        assert planned["planning"] > 0
+        for name in tab.hello["agents"]:
+            planned, images = tab.ask({"type": "agent", "name": name})
+            assert len(images) == (1 + len(planned["plan"])) * len(pixels)
+            assert planned["planning"] > 0
         assert tab.ask({"type": "record", "on": True})[0]["recording"]
         tab.ask({"type": "step", "action": 1})
         file, data = tab.ask({"type": "save", "format": "gif"})
