@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 from fakes import dot_spec
+from play_fakes import untaught
 
-from worldgan.agents import AgentFolder, AgentInfo, DreamConfig
 from worldgan.errors import WorldganError
 from worldgan.play.run import actors
-from worldgan.types import EnvSpec
-
-
-def untaught(folder: Path, spec: EnvSpec) -> Path:
-    info = AgentInfo(spec, 2, DreamConfig(steps=1, width=4, units=8), "run", "data")
-    AgentFolder(folder).write(info, info.networks(), {})
-    return folder
 
 
 def test_names(tmp_path: Path) -> None:
