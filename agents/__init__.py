@@ -10,9 +10,10 @@ from worldgan.agents.factory import (
     check_planner,
     planner,
     planner_named,
-    searches,
+    planners_for,
 )
 from worldgan.agents.folder import AgentFolder, AgentInfo
+from worldgan.agents.foresight import Foreseen, Foresees
 from worldgan.agents.futures import futures, real_return
 from worldgan.agents.icem import FrugalCrossEntropy
 from worldgan.agents.imagination import DreamConfig, Dreamer
@@ -40,6 +41,8 @@ __all__ = [
     "DreamConfig",
     "Dreamer",
     "Ensemble",
+    "Foreseen",
+    "Foresees",
     "FrugalCrossEntropy",
     "Memory",
     "Oracle",
@@ -65,8 +68,8 @@ __all__ = [
     "imagined_returns",
     "planner",
     "planner_named",
+    "planners_for",
     "random_plans",
     "real_return",
-    "searches",
     "usual",
 ]

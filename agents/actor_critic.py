@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from math import prod
 from typing import Any, final
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 from worldgan import pixels
 from worldgan.agents.choices import choice_of
+from worldgan.agents.foresight import Foreseen
 from worldgan.agents.memory import Memory
-from worldgan.agents.recall import Recalled
+from worldgan.agents.recall import Recall, Recalled, pushed
 from worldgan.seeding import derive, numpy_rng
-from worldgan.types import EnvSpec
+from worldgan.types import EnvSpec, WorldModel
 
 LARGE, COARSE = 16, 6
 """Sides, in pixels: frames of more are halved at once, and encoders go on halving down to this."""
@@ -85,6 +87,7 @@ class Actor:
         self._memory = Memory(networks.spec, networks.frames)
         self._seed, self._numbers = seed, count(first)
         self._rows: list[np.random.Generator] = []
+        self._seen = torch.zeros(0, dtype=torch.uint8)
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Let the rows (bool [B]) begin the next episodes."""
@@ -94,14 +97,29 @@ class Actor:
         for row in np.flatnonzero(rows).tolist():
             self._rows[row] = numpy_rng(self._seed, "actor", next(self._numbers))
 
-    @torch.no_grad()
     def act(self, observation: NDArray[np.uint8]) -> NDArray[Any]:
         """uint8 observations [B, H, W, C] -> raw actions [B, *ActionSpec.shape]."""
         if not self._rows:
             self.reset(np.ones(len(observation), np.bool_))
-        actions, choice = self.networks.spec.actions, self.networks.choice
-        seen, _, _ = self._memory.see(observation)
+        actions = self.networks.spec.actions
+        self._seen, _, _ = self._memory.see(observation)
         noise = np.stack([rng.standard_normal(actions.size, np.float32) for rng in self._rows])
-        encoded = choice.encoded(choice.draw(self.networks.actor(seen), torch.from_numpy(noise)))
+        encoded = self._drawn(self._seen, torch.from_numpy(noise))
         self._memory.did(encoded)
         return actions.decode(encoded.numpy())
+
+    def ahead(self, model: WorldModel[Any], state: Any, generator: torch.Generator) -> Iterator[Foreseen]:
+        """See ``Foresees``: what it would do in the model, without end."""
+        world = Recall(model, self.networks.frames)
+        here = Recalled(state, pushed(self._seen, model.frame(state)))
+        while True:
+            noise = torch.randn(len(here.seen), model.spec.actions.size, generator=generator)
+            action = self._drawn(here.seen, noise)
+            prediction, here = world.step(here, action, generator)
+            yield Foreseen(action, prediction.frame)
+
+    @torch.no_grad()
+    def _drawn(self, seen: Tensor, noise: Tensor) -> Tensor:
+        """What is seen, uint8 [B, F, C, H, W], and standard normal noise [B, A] -> encoded actions [B, A]."""
+        choice = self.networks.choice
+        return choice.encoded(choice.draw(self.networks.actor(seen), noise))

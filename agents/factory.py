@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from worldgan.actions import ActionSpec
 from worldgan.agents.cem import CrossEntropy
+from worldgan.agents.foresight import Foresees
 from worldgan.agents.icem import FrugalCrossEntropy
 from worldgan.agents.imagine import Value
 from worldgan.agents.mcts import TreeSearch
@@ -20,7 +21,7 @@ from worldgan.agents.plans import Search
 from worldgan.agents.shooting import RandomShooting
 from worldgan.config import check_fields
 from worldgan.errors import WorldganError, unknown
-from worldgan.types import Agent, EnvSpec, WorldModel
+from worldgan.types import EnvSpec, WorldModel
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class MakeSearch(Protocol):
 class MakePlanner(Protocol):
     """Makes an agent that plans."""
 
-    def __call__(self, model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None) -> Agent:
+    def __call__(self, model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None) -> Foresees:
         """In the imagination of a model, with the ``value`` of what lies behind the horizon. Raises as MakeSearch."""
 
 
@@ -147,16 +148,6 @@ SEARCHES: dict[str, MakeSearch] = {"shooting": shooting, "cem": cem, "icem": ice
 """Name -> how plans are searched for, whoever judges them: a learned model, or the truth in ``Oracle``."""
 
 
-def searches(actions: ActionSpec) -> list[str]:
-    """Names of those that work with an action space."""
-    found = []
-    for name, make in SEARCHES.items():
-        with suppress(WorldganError):
-            make(actions, PlannerConfig())
-            found.append(name)
-    return found
-
-
 def planner(
     search: MakeSearch, model: WorldModel[Any], config: PlannerConfig, *, value: Value | None = None
 ) -> Planner:
@@ -208,3 +199,13 @@ def check_planner(name: str, spec: EnvSpec, config: PlannerConfig) -> None:
     """Raises WorldganError for an unknown planner, or one that cannot plan such actions, before there is a model."""
     untrained: Any = SimpleNamespace(spec=spec, context=1)  # no planner looks at more of a model before it acts
     planner_named(name)(untrained, config)
+
+
+def planners_for(spec: EnvSpec) -> list[str]:
+    """Names of the planners that can plan such actions."""
+    found = []
+    for name in PLANNERS:
+        with suppress(WorldganError):
+            check_planner(name, spec, PlannerConfig())
+            found.append(name)
+    return found

@@ -5,7 +5,7 @@ One search per env, all of them in step: each simulation asks the model once for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, final
 
 import numpy as np
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldgan import pixels
+from worldgan.agents.foresight import Foreseen, carried_out
 from worldgan.agents.imagine import Value, imagined_returns
 from worldgan.agents.memory import Memory
 from worldgan.agents.planner import finite
 from worldgan.agents.plans import random_plans
-from worldgan.agents.tree import Decision, Step, Tree, Way, decision
+from worldgan.agents.tree import Chance, Decision, Step, Tree, Way, decision, variation
 from worldgan.errors import WorldganError
 from worldgan.seeding import numpy_rng, torch_rng
 from worldgan.types import Outcomes, WorldModel
@@ -66,6 +67,7 @@ class TreeSearch:
         self._discount, self._puct, self._widening = discount, puct, widening
         self._value, self._policy = value, policy
         self._memory = Memory(model.spec, model.context)
+        self._taken: list[Chance] = []
         self._generator, self._rng = torch_rng(seed, "mcts"), numpy_rng(seed, "mcts")
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
@@ -81,7 +83,8 @@ class TreeSearch:
         frames, actions, _ = self._memory.see(observation)
         trees = self.search(self.model.start(frames, actions), len(observation))
         best = [tree.best() for tree in trees]
-        self.last_value = torch.tensor([tree.root.chances[a].worth for tree, a in zip(trees, best, strict=True)])
+        self._taken = [tree.root.chances[action] for tree, action in zip(trees, best, strict=True)]
+        self.last_value = torch.tensor([chance.worth for chance in self._taken])
         encoded = self._encoded(best)
         self._memory.did(encoded)
         return self.model.spec.actions.decode(encoded.numpy())
@@ -89,6 +92,13 @@ class TreeSearch:
     def took(self, actions: NDArray[Any]) -> None:
         """See ``Remembers``."""
         self._memory.redid(torch.from_numpy(self.model.spec.actions.encode(actions)))
+
+    def ahead(self, model: WorldModel[Any], state: Any, generator: torch.Generator) -> Iterator[Foreseen]:
+        """See ``Foresees``: the principal variation, see ``variation``, as far as the trees of all rows go."""
+        seen = pixels.to_uint8(model.frame(state))
+        lines = [variation(chance, frame) for chance, frame in zip(self._taken, seen, strict=True)]
+        actions = (self._encoded(list(each)) for each in zip(*lines, strict=False))
+        return carried_out(model, state, actions, generator)
 
     @torch.no_grad()
     def search(self, state: Any, rows: int) -> list[Tree]:

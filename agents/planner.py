@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, final
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldgan.actions import ActionSpec
+from worldgan.agents.foresight import Foreseen, carried_out
 from worldgan.agents.imagine import Value, imagined_returns
 from worldgan.agents.memory import Memory
 from worldgan.agents.plans import Search
@@ -71,6 +73,11 @@ class Planner:
     def took(self, actions: NDArray[Any]) -> None:
         """See ``Remembers``."""
         self._memory.redid(torch.from_numpy(self.model.spec.actions.encode(actions)))
+
+    def ahead(self, model: WorldModel[Any], state: Any, generator: torch.Generator) -> Iterator[Foreseen]:
+        """See ``Foresees``: the rest of the plan."""
+        assert self.last_plan is not None
+        return carried_out(model, state, self.last_plan[:, 1:].unbind(1), generator)
 
 
 def finite(returns: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class Recall:
     def step(self, state: Recalled, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Recalled]:
         """See ``WorldModel``."""
         prediction, inner = self.model.step(state.inner, action, generator)
-        return prediction, Recalled(inner, _pushed(state.seen, prediction.frame))
+        return prediction, Recalled(inner, pushed(state.seen, prediction.frame))
 
     def outcomes(self, state: Recalled, action: Tensor, count: int, generator: torch.Generator) -> Outcomes:
         """See ``WorldModel``."""
@@ -56,7 +56,7 @@ class Recall:
 
     def push(self, state: Recalled, action: Tensor, frame: Tensor) -> Recalled:
         """See ``WorldModel``."""
-        return Recalled(self.model.push(state.inner, action, frame), _pushed(state.seen, frame))
+        return Recalled(self.model.push(state.inner, action, frame), pushed(state.seen, frame))
 
     def index(self, state: Recalled, rows: Tensor) -> Recalled:
         """See ``WorldModel``."""
@@ -71,5 +71,6 @@ class Recall:
         return self.model.frame(state.inner)
 
 
-def _pushed(seen: Tensor, frame: Tensor) -> Tensor:
+def pushed(seen: Tensor, frame: Tensor) -> Tensor:
+    """The last F frames, uint8 [B, F, C, H, W], once another is seen, float [B, C, H, W] in [-1, 1]."""
     return torch.cat([seen[:, 1:], pixels.to_uint8(frame)[:, None]], dim=1)

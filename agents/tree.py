@@ -71,6 +71,10 @@ class Chance:
         way = max(self.ways, key=lambda way: ahead[id(way)])
         return way if ahead[id(way)] > 0 else None
 
+    def usual(self) -> Way:
+        """The way visited most, of equals the most probable."""
+        return max(self.ways, key=lambda way: (way.visits, way.weight))
+
     def update(self, discount: float) -> None:
         """Write down what it is worth by now."""
         total = sum(way.weight for way in self.ways)
@@ -100,6 +104,11 @@ class Decision:
         """Mean of the first expectation and, as often as they were tried, of the actions."""
         total = sum(chance.visits * chance.worth for chance in self.chances)
         return float((self.value + total) / (1 + sum(chance.visits for chance in self.chances)))
+
+    def best(self) -> int:
+        """The action visited most, of equals the one worth most."""
+        chances = self.chances
+        return max(range(len(chances)), key=lambda action: (chances[action].visits, chances[action].worth))
 
 
 def decision(state: Any, depth: int, prior: NDArray[np.float64], value: float) -> Decision:
@@ -163,9 +172,8 @@ class Tree:
             self._low, self._high = min(self._low, step.chance.worth), max(self._high, step.chance.worth)
 
     def best(self) -> int:
-        """The root's most visited action, of equals the one worth most."""
-        chances = self.root.chances
-        return max(range(len(chances)), key=lambda action: (chances[action].visits, chances[action].worth))
+        """See ``Decision.best``, of the root."""
+        return self.root.best()
 
     def _choose(self, here: Decision) -> int:
         """PUCT. An action that was never tried is taken to be worth what its decision is."""
@@ -174,6 +182,20 @@ class Tree:
         scaled = (worth - self._low) / (self._high - self._low) if self._high > self._low else np.zeros(len(worth))
         score = scaled + self._puct * here.prior * np.sqrt(max(1, visits.sum())) / (1 + visits)
         return int(self._rng.choice(np.flatnonzero(score == score.max())))
+
+
+def variation(chance: Chance, seen: Tensor) -> list[int]:
+    """The principal variation after a chance that led to ``seen`` (uint8 [C, H, W]), as far as the search went.
+
+    It begins with the way that shows what is seen, if the search went on from there, else as it goes on: with the way
+    visited most, and the action visited most after it.
+    """
+    shown = (way for way in chance.ways if way.then is not None and _alike(way.frame, seen))
+    way, actions = next(shown, None) or chance.usual(), list[int]()
+    while way.then is not None:
+        actions.append(way.then.best())
+        way = way.then.chances[actions[-1]].usual()
+    return actions
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

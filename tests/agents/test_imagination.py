@@ -1,6 +1,7 @@
 """An agent that learns in imagination finds what there is to find in toys whose best play is known."""
 
 from dataclasses import fields, replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from worldgan import pixels
 from worldgan.agents import PLANNERS, Actor, ActorCritic, DreamConfig, Dreamer, PlannerConfig, Recall
 from worldgan.agents.imagination import dreamt
 from worldgan.errors import WorldganError
+from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec
 
 SMALL = DreamConfig(batch=32, width=8, units=32, rate=3e-3)
@@ -208,6 +210,27 @@ def test_an_episode_is_played_as_its_number_says():
     assert np.array_equal(acts(second, frames[1:])[:, 0], together[:, 1])
     player.reset(both)
     assert not np.array_equal(acts(player, frames), together)
+
+
+class Lagging(torch.nn.Module):
+    """States to go down where the dot was in an even row a step ago, else right."""
+
+    def forward(self, seen):
+        even = seen[:, 0, 0].amax(-1).argmax(-1) % 2 == 0
+        return torch.nn.functional.one_hot(torch.where(even, 2, 4), 5).float() * 99
+
+
+def test_what_it_means_to_do_follows_from_what_it_would_have_seen(monkeypatch):
+    monkeypatch.setattr("worldgan.agents.choices.UNIFORM", 0.0)
+    model = PerfectModel(context=1)
+    networks = ActorCritic(model.spec, 2, width=4, units=8, seed=0)
+    networks.actor = Lagging()
+    player = Actor(networks, seed=0)
+    assert player.act(picture(model, (2, 1), (5, 1))).tolist() == [2, 4]
+    means = [*islice(player.ahead(model, torch.tensor([[3, 1], [5, 2]]), torch_rng(0)), 5)]
+    rows = torch.stack([step.action.argmax(1) for step in means], 1).tolist()
+    assert rows == [[2, 4, 2, 2, 4], [4, 4, 4, 4, 4]]
+    assert torch.equal(means[-1].frame, model.frame(torch.tensor([[6, 3], [5, 7]])))
 
 
 def test_its_critic_tells_planners_what_lies_behind_the_horizon():

@@ -1,16 +1,18 @@
 """The tree finds what exact computation finds, in step for all envs, within bounds."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from agent_fakes import LotteryModel, TableModel, Watched
+from agent_fakes import LotteryModel, TableModel, Watched, picture
 from fakes import PerfectModel, draw
 
 from worldgan.agents import PLANNERS, PlannerConfig, TreeSearch
-from worldgan.agents.tree import Chance, Tree, Way, decision
+from worldgan.agents.tree import Chance, Tree, Way, decision, variation
+from worldgan.seeding import torch_rng
 
 HORIZON, DISCOUNT = 3, 0.9
 
@@ -157,6 +159,37 @@ def test_returns_of_any_scale_are_explored_alike():
 
     assert visits(1.0) == visits(1000.0)
     assert 0 < visits(1.0)[1] < visits(1.0)[0]
+
+
+def followed(visits, *ways):
+    """A decision whose actions were visited so often, of which the one visited most may lead to ``ways``."""
+    made = decision(None, 0, np.full(len(visits), 1 / len(visits)), 0.0)
+    for chance, count in zip(made.chances, visits, strict=True):
+        chance.visits = count
+    made.chances[int(np.argmax(visits))].ways = list(ways)
+    return made
+
+
+def test_the_principal_variation_is_what_was_visited_most():
+    usual = followed([0, 2, 5], way(0.9), replace(way(0.1), visits=2, then=followed([1, 0], way())))
+    chance = Chance(
+        [
+            way(0.2, pixel=160),  # never gone on from
+            replace(way(0.3, pixel=80), visits=2, then=followed([0, 1, 0], way())),
+            replace(way(0.5), visits=6, then=usual),
+        ]
+    )
+    seen = [torch.full((1, 1, 1), pixel, dtype=torch.uint8) for pixel in (0, 80, 160, 240)]
+    assert [variation(chance, frame) for frame in seen] == [[2, 0], [1], [2, 0], [2, 0]]
+
+
+def test_what_it_means_to_do_is_the_best_way():
+    model = PerfectModel(context=1)  # row 0, two steps up, pays 1 a step
+    planner = PLANNERS["mcts"](model, PlannerConfig(horizon=3, discount=1.0, samples=4, simulations=150))
+    assert planner.act(picture(model, (2, 3), (2, 5))).tolist() == [1, 1]
+    first, *_ = planner.ahead(model, torch.tensor([[1, 3], [1, 5]]), torch_rng(0))
+    assert first.action.argmax(1).tolist() == [1, 1]
+    assert torch.equal(first.frame, model.frame(torch.tensor([[0, 3], [0, 5]])))
 
 
 def test_the_same_seed_grows_the_same_tree():

@@ -176,8 +176,10 @@ def test_another_model_from_the_same_frame(context: BrowserContext, address: str
     expect(page.locator("#critic-value")).to_have_text("one has no critic")
 
 
-def test_an_agent_and_its_plan(context: BrowserContext, address: str) -> None:
+@pytest.mark.parametrize("name", ["shooting", "actor"])
+def test_an_agent_and_its_plan(name: str, context: BrowserContext, address: str) -> None:
     page = paused(opened(context, address))
+    page.select_option("#agents", name)
     page.click("#agent")
     page.wait_for_selector("#plan canvas")
     page.keyboard.press("b")  # pauses, and what it asks is answered after any step that is under way

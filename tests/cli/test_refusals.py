@@ -109,6 +109,10 @@ def test_an_agent_of_a_game_that_looks_alike_or_that_sees_more(paddle: Path, ref
         assert message in refused(*plan_line(paddle, PADDLE, "--planner", "cem", "--agent", "agent"))
 
 
+def test_watching_an_agent_that_is_none(paddle: Path, refused: Refused) -> None:
+    assert "an agent at none, found no agent.json" in refused("play", paddle, "--port", 0, "--agents", "none")
+
+
 def test_playing_another_env_whose_frames_and_actions_fit(paddle: Path, refused: Refused) -> None:
     alter(paddle / "run.json", "worldgan/Ball-v0", "spec", "id")
     line = refused(*plan_line(paddle, PADDLE))

@@ -16,7 +16,7 @@ RIGHT = (
     b'{"type": "switch", "model": "gan"}',
     b'{"type": "futures", "count": 2}',
     b'{"type": "go", "choice": 0, "outcome": 1}',
-    b'{"type": "agent", "planner": "shooting"}',
+    b'{"type": "agent", "name": "shooting"}',
     b'{"type": "record", "on": true}',
     b'{"type": "save", "format": "gif"}',
 )
@@ -30,7 +30,7 @@ IMPOSSIBLE = (
     '{"type": "go", "choice": -1, "outcome": -1}',
     '{"type": "switch", "model": ""}',
     '{"type": "switch", "model": "\\ud800"}',
-    '{"type": "agent", "planner": "nobody"}',
+    '{"type": "agent", "name": "nobody"}',
 )
 """Three actions can be taken, one model is there, and no futures are shown."""
 

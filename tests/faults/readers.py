@@ -298,7 +298,7 @@ def pages() -> Reader:
     """What a page in a browser asks for."""
     asked: tuple[dict[str, Any], ...] = (
         *({"action": 1}, {"start": "real"}, {"steps": 3}, {"model": "mse"}, {"count": 8}),
-        *({"choice": 0, "outcome": 1}, {"planner": "cem"}, {"on": True}, {"format": "gif"}),
+        *({"choice": 0, "outcome": 1}, {"name": "cem"}, {"on": True}, {"format": "gif"}),
     )
     kinds = zip(messages.KINDS, asked, strict=True)
     seeds = [json.dumps({"type": kind, **each}).encode() for kind, each in kinds]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +14,13 @@ import uvicorn
 from fakes import PerfectModel, dot_spec, draw
 from torch import Tensor
 
+from worldgan.agents import ActorCritic, AgentFolder, AgentInfo, DreamConfig
 from worldgan.controls import controls
 from worldgan.pixels import to_float
 from worldgan.play.real import RealEnv
 from worldgan.play.server import Club, Limits, bind, server
 from worldgan.play.session import Session, World
-from worldgan.types import Outcomes
+from worldgan.types import EnvSpec, Outcomes
 
 NAMES = ("stay", "up", "down", "left", "right")
 
@@ -44,10 +46,19 @@ def world(name: str, model: Any) -> World:
 
 
 def session(real: Any = None, *, size: int = 8, seed: int = 0) -> Session:
-    """Two models, of two frames and of one, from the dot at (4, 4)."""
+    """Two models, of two frames and of one, from the dot at (4, 4), and an actor that has learnt nothing."""
     spec = dot_spec(size)
     worlds = {"two": world("two", Branching(2, spec)), "one": world("one", Branching(1, spec))}
-    return Session(worlds, controls(spec.actions, NAMES), RealEnv(real) if real is not None else None, seed)
+    beside = RealEnv(real) if real is not None else None
+    actors = {"actor": ActorCritic(spec, 2, width=4, units=8, seed=0)}
+    return Session(worlds, controls(spec.actions, NAMES), beside, seed, actors)
+
+
+def untaught(folder: Path, spec: EnvSpec) -> Path:
+    """The folder of an agent that has learnt nothing."""
+    info = AgentInfo(spec, 2, DreamConfig(steps=1, width=4, units=8), "run", "data")
+    AgentFolder(folder).write(info, info.networks(), {})
+    return folder
 
 
 @dataclass(frozen=True)

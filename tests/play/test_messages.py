@@ -18,7 +18,7 @@ GOOD = {
     '{"type": "switch", "model": "mse"}': messages.Switch("mse"),
     '{"type": "futures", "count": 8}': messages.Futures(8),
     '{"type": "go", "choice": 0, "outcome": 1}': messages.Go(0, 1),
-    '{"type": "agent", "planner": "cem"}': messages.Agent("cem"),
+    '{"type": "agent", "name": "cem"}': messages.Agent("cem"),
     '{"type": "record", "on": true}': messages.Record(True),
     '{"type": "save", "format": "gif"}': messages.Save("gif"),
 }

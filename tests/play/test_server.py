@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from play_fakes import Serving, serving
+from play_fakes import Serving, serving, untaught
 from starlette.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -29,6 +29,7 @@ from worldgan.errors import WorldganError
 from worldgan.play.messages import LARGEST
 from worldgan.play.patience import Patient
 from worldgan.play.server import STATIC, Doorkeeper, server
+from worldgan.play.session import AHEAD
 from worldgan.training.checkpoint import Run
 
 
@@ -91,6 +92,7 @@ def test_a_tab_is_told_what_there_is(served: Serving) -> None:
         assert [model["name"] for model in tab.hello["models"]] == ["two", "one"]
         assert (tab.hello["width"], tab.hello["note"]) == (8, "not in a test")
         assert [choice["label"] for choice in tab.hello["choices"]] == ["stay", "up", "down", "left", "right"]
+        assert tab.hello["agents"] == ["shooting", "cem", "icem", "mcts", "actor"]
 
 
 def test_play(served: Serving) -> None:
@@ -104,9 +106,10 @@ def test_play(served: Serving) -> None:
         assert tab.ask({"type": "rewind", "steps": 1})[1] == pixels
         assert tab.ask({"type": "switch", "model": "one"})[0]["model"] == "one"
         assert tab.ask({"type": "reset", "start": "anywhere"})[0]["step"] == 0
-        planned, images = tab.ask({"type": "agent", "planner": "shooting"})
-        assert len(images) == (1 + len(planned["plan"])) * len(pixels)
-        assert planned["planning"] > 0
+        for name in tab.hello["agents"]:
+            planned, images = tab.ask({"type": "agent", "name": name})
+            assert len(images) == (1 + len(planned["plan"])) * len(pixels)
+            assert planned["planning"] > 0
         assert tab.ask({"type": "record", "on": True})[0]["recording"]
         tab.ask({"type": "step", "action": 1})
         file, data = tab.ask({"type": "save", "format": "gif"})
@@ -342,7 +345,9 @@ def test_a_run_whose_env_is_not_here_is_played_without_it(
     paddle_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, info = Run(shutil.copytree(paddle_run.path, tmp_path / "run")), paddle_run.info()
-    run.write_info(replace(info, spec=replace(info.spec, id="gone/Paddle-v0")))
+    gone = replace(info.spec, id="gone/Paddle-v0")
+    run.write_info(replace(info, spec=gone))
+    line = ["play", str(run.path), "--port", "0", "--agents", str(untaught(tmp_path / "agent", gone))]
     begun: list[tuple[Any, Any]] = []
 
     def started(club: Any, host: str) -> Any:
@@ -351,7 +356,7 @@ def test_a_run_whose_env_is_not_here_is_played_without_it(
 
     monkeypatch.setattr("worldgan.play.server.server", started)
     codes: list[int] = []
-    thread = threading.Thread(target=lambda: codes.append(cli.main(["play", str(run.path), "--port", "0"])))
+    thread = threading.Thread(target=lambda: codes.append(cli.main(line)))
     thread.start()
     try:
         assert soon(lambda: bool(codes) or (bool(begun) and begun[0][1].started))
@@ -362,6 +367,7 @@ def test_a_run_whose_env_is_not_here_is_played_without_it(
             assert "gone" in tab.hello["note"]
             moment, pixels = tab.ask({"type": "step", "action": 0})
             assert (moment["real"], len(pixels)) == (None, 3 * tab.hello["height"] * tab.hello["width"])
+            assert len(tab.ask({"type": "agent", "name": "actor"})[0]["plan"]) == AHEAD - 1
             assert "start from the data" in tab.ask({"type": "reset", "start": "real"})[0]["message"]
     finally:
         for _, serve in begun:

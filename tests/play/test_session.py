@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 import torch
 from agent_fakes import DotEnv, grid
+from fakes import PerfectModel
 from PIL import Image
-from play_fakes import session
+from play_fakes import session, world
+from torch import Tensor
 
 from worldgan import envs
+from worldgan.agents import PLANNERS, PlannerConfig
 from worldgan.controls import controls
 from worldgan.errors import WorldganError
-from worldgan.play import replies
+from worldgan.play import messages, replies
 from worldgan.play.real import RealEnv
 from worldgan.play.session import AHEAD, KEPT, PAST, Moment, Session, World
+from worldgan.types import Prediction
 
 STAY, UP, DOWN, LEFT, RIGHT = range(5)
 
@@ -110,15 +114,58 @@ def test_sessions_share_nothing() -> None:
     assert (place(other.moment), other.moment.step, other.world.name, other.kept) == ((4, 4), 0, "two", [])
 
 
-def test_a_planner_plays_and_shows_what_it_expects() -> None:
+@pytest.mark.parametrize(("name", "least"), [("shooting", AHEAD - 1), ("mcts", 1), ("actor", AHEAD - 1)])
+def test_an_agent_plays_and_shows_what_it_expects(name: str, least: int) -> None:
     game = session()
-    moment, plan = game.follow("shooting")
+    moment, plan = game.follow(name)
     assert moment.step == 1
-    assert len(plan.frames) == len(plan.actions) == AHEAD - 1
+    assert least <= len(plan.actions) <= AHEAD - 1
     for action, frame in zip(plan.actions, plan.frames, strict=True):
         assert np.array_equal(game.step(int(action.argmax())).frame, frame)
-    with pytest.raises(WorldganError, match="unknown planner"):
-        game.follow("chess")
+
+
+class Windy(PerfectModel):
+    """The dot world, where after each step the wind blows."""
+
+    def step(self, state: Tensor, action: Tensor, generator: torch.Generator) -> tuple[Prediction, Tensor]:
+        _, places = super().step(state, action, generator)
+        return super().step(places, torch.eye(5)[torch.randint(5, (len(state),), generator=generator)], generator)
+
+
+@pytest.mark.parametrize("name", ["shooting", "cem", "icem", "mcts", "actor"])
+def test_watching_changes_nothing_of_what_happens(name: str) -> None:
+    watched, played = session(), session()
+    for game in (watched, played):
+        game.worlds = {"windy": world("windy", Windy(2))}
+        game.switch("windy")
+    for _ in range(6):
+        moment, _ = watched.follow(name)
+        assert np.array_equal(played.step(int(moment.action.argmax())).frame, moment.frame)
+
+
+def test_who_can_be_watched() -> None:
+    discrete, box = session(), on_a_grid()
+    assert discrete.agents == ["shooting", "cem", "icem", "mcts", "actor"]
+    assert box.agents == ["shooting", "cem", "icem", "mppi"]
+    for game, name, message in (
+        (discrete, "chess", "unknown planner 'chess'"),
+        (discrete, "actr", "did you mean 'actor'"),
+        (discrete, "mppi", "expected Box actions for mppi"),
+        (box, "mcts", "expected Discrete actions for mcts"),
+    ):
+        before = game.moment
+        with pytest.raises(WorldganError, match=message):
+            game.follow(name)
+        assert game.moment is before
+
+
+def test_an_agent_that_knows_of_nothing_further_shows_nothing() -> None:
+    game = session()
+    game._agents["two", "mcts"] = PLANNERS["mcts"](game.world.model, PlannerConfig(horizon=1, simulations=5))
+    _, plan = game.follow("mcts")
+    assert (list(plan.actions), list(plan.frames)) == ([], [])
+    header, payload = unpacked(replies.answer(game, messages.Agent("mcts")))
+    assert (header["plan"], len(payload)) == ([], game.moment.frame.nbytes)
 
 
 def test_the_step_that_a_planner_takes_is_not_counted_as_planning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,12 +242,17 @@ def test_numbers_that_json_has_not_are_left_out() -> None:
     assert payload == game.moment.frame.tobytes()
 
 
-def test_box_actions_are_plain_numbers() -> None:
+def on_a_grid() -> Session:
+    """In its middle, with box actions."""
     model = grid("box")
     frames = torch.zeros(1, 1, 1, 5, 5, dtype=torch.uint8)
     frames[..., 2, 2] = 255
     still = World("grid", "grid", model, {"beginning": (frames, torch.zeros(1, 0, 2))})
-    game = Session({"grid": still}, controls(model.spec.actions, ()), None, 0)
+    return Session({"grid": still}, controls(model.spec.actions, ()), None, 0)
+
+
+def test_box_actions_are_plain_numbers() -> None:
+    game = on_a_grid()
     assert place(game.step([2, 0])) == (3, 1)  # the highest of one and the lowest of the other: one cell each
     for wrong in (1, [1], [1, 2, 3], [1, float("nan")]):
         with pytest.raises(WorldganError, match="expected"):

@@ -12,6 +12,7 @@ from worldgan.errors import WorldganError
 
 def play(
     runs: tyro.conf.Positional[tuple[Path, ...]],
+    agents: tuple[Path, ...] = (),
     host: str = "127.0.0.1",
     port: int = 8700,
     sessions: int = 6,
@@ -22,6 +23,7 @@ def play(
 
     Args:
         runs: folders of runs of one env, or exported .onnx files; the page switches between their models.
+        agents: folders of agents trained by dream or learn, to watch as planners are.
         host: address to serve on; other than the default lets other machines in.
         port: where, 0 for any that is free.
         sessions: tabs that can play at once.
@@ -30,7 +32,7 @@ def play(
     """
     from worldgan.play.run import serve
 
-    serve(runs, host, port, sessions, seed, device)
+    serve(runs, host, port, sessions, seed, device, agents)
 
 
 def export(

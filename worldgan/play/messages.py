@@ -68,9 +68,9 @@ class Go:
 
 @dataclass(frozen=True)
 class Agent:
-    """Let a planner take the next step."""
+    """Let an agent take the next step."""
 
-    planner: str
+    name: str
 
 
 @dataclass(frozen=True)

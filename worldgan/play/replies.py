@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldgan.agents import searches
 from worldgan.errors import WorldganError
 from worldgan.pictures import animate
 from worldgan.pixels import Frames, to_rgb
@@ -46,7 +45,7 @@ def hello(session: Session, note: str) -> bytes:
         "idle": session.controls.idle,
         "real": {"here": session.real is not None},
         "note": note,
-        "planners": searches(spec.actions),
+        "agents": session.agents,
     }
     return pack(header)
 
@@ -67,8 +66,8 @@ def answer(session: Session, message: Message) -> bytes:
     match message:
         case messages.Futures(count):
             return _fan(session, count, begun)
-        case messages.Agent(planner):
-            return _plan(session, planner, begun)
+        case messages.Agent(name):
+            return _plan(session, name, begun)
         case messages.Record(on):
             session.record(on)
         case messages.Step(action):
@@ -139,8 +138,8 @@ def _fan(session: Session, count: int, begun: float) -> bytes:
     return pack(header, _pixels(fan.frames.reshape(-1, *fan.frames.shape[2:])))
 
 
-def _plan(session: Session, planner: str, begun: float) -> bytes:
-    _, plan = session.follow(planner)
+def _plan(session: Session, agent: str, begun: float) -> bytes:
+    _, plan = session.follow(agent)
     header, images = _present(session)
     planning = round(plan.seconds * 1000, 1)
     told = {

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from worldgan import envs
-from worldgan.agents import check_match
+from worldgan.agents import ActorCritic, AgentFolder, check_match
 from worldgan.controls import Controls, controls
 from worldgan.device import Device
 from worldgan.errors import WorldganError, extra
@@ -38,6 +38,15 @@ def worlds(runs: Sequence[Path], device: Device = "cpu") -> dict[str, World]:
     return made
 
 
+def actors(folders: Sequence[Path], spec: EnvSpec) -> dict[str, ActorCritic]:
+    """The agents in folders: one is called actor, of several each by its folder.
+
+    Raises WorldganError for a folder without a whole agent, and for an agent of another env.
+    """
+    found = {path: _networks(AgentFolder(path), spec) for path in folders}
+    return {"actor" if len(found) == 1 else f"actor {path}": networks for path, networks in found.items()}
+
+
 def real(spec: EnvSpec) -> tuple[Controls, str]:
     """What can be done in the env, and why it is not here, if so."""
     try:
@@ -50,11 +59,19 @@ def real(spec: EnvSpec) -> tuple[Controls, str]:
         env.close()
 
 
-def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int | None, device: Device = "cpu") -> None:
+def serve(
+    runs: Sequence[Path],
+    host: str,
+    port: int,
+    sessions: int,
+    seed: int | None,
+    device: Device = "cpu",
+    agents: Sequence[Path] = (),
+) -> None:
     """Serve the page until interrupted.
 
-    seed: of all chance; None draws one.    device: what the models compute on.
-    Raises WorldganError without the ``play`` extra, for runs that cannot be played, and for a port in use.
+    seed: of all chance; None draws one.    device: what the models compute on.    agents: folders, see ``actors``.
+    Raises WorldganError without the ``play`` extra, for runs and agents that cannot play, and for a port in use.
     """
     with extra("play"):
         import starlette  # noqa: F401  # here for the message
@@ -66,11 +83,12 @@ def serve(runs: Sequence[Path], host: str, port: int, sessions: int, seed: int |
     with bind(host, port) as listening, suppress(KeyboardInterrupt):  # the way to stop it
         found = worlds(runs, device)
         spec = next(iter(found.values())).model.spec
+        learnt = actors(agents, spec)
         known, note = real(spec)
         base = secrets.randbits(62) if seed is None else seed
 
         def build(number: int) -> Session:
-            return Session(found, known, None if note else RealEnv(open_env(spec)), base + number)
+            return Session(found, known, None if note else RealEnv(open_env(spec)), base + number, learnt)
 
         address, taken = listening.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
@@ -84,3 +102,11 @@ def _world(name: str, family: str, run: Run | ExportedRun, device: Device) -> Wo
     starts = {"beginning": run.starts(beginnings=True), "anywhere": run.starts(beginnings=False)}
     model = run.model(realism=True, device=device) if isinstance(run, Run) else run.model(device=device)
     return World(name, family, model, starts)
+
+
+def _networks(folder: AgentFolder, spec: EnvSpec) -> ActorCritic:
+    trained = folder.info().spec
+    check_match(trained, spec, what="an agent")
+    if trained.id.rpartition(":")[2] != spec.id.rpartition(":")[2]:  # frames of two envs may well fit
+        raise WorldganError(f"expected an agent trained on {spec.id}, got {folder.path}, trained on {trained.id}")
+    return folder.networks()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from time import perf_counter
 from typing import Any, final
 
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worldgan.agents import SEARCHES, Planner, PlannerConfig, planner, searches
+from worldgan.agents import Actor, ActorCritic, Foresees, PlannerConfig, planner_named, planners_for
 from worldgan.controls import Controls
 from worldgan.errors import WorldganError, unknown
 from worldgan.pixels import Frames, to_array, to_tensor, to_uint8
@@ -26,9 +27,10 @@ PAST = 600
 """Steps that can be taken back; frames of 64x64 pixels take 7 MB."""
 KEPT = 600
 """Frames of a recording, 40 seconds at 15 a second."""
-AHEAD, CANDIDATES = 8, 16
-"""Steps that a planner looks ahead and plans it imagines (twice as many with iterations): few, so that watching it is
-not waiting for it."""
+AHEAD = 8
+"""Steps that an agent looks ahead."""
+QUICK = PlannerConfig(horizon=AHEAD, candidates=16, samples=1, simulations=16, outcomes=2)
+"""Little for a planner to imagine, so that watching it is not waiting for it."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,14 @@ class Fan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a planner means to do from here, and expects to see. frames: uint8 [H, H, W, C].    actions: encoded.
+    """What an agent means to do from here, and expects to see. actions: encoded [A], at most ``AHEAD`` - 1.
 
-    seconds: that the search and these frames took; the step taken is not in them.
+    frames: what follows each, uint8 [H, W, C].
+    seconds: that the choice and these frames took; the step taken is not in them.
     """
 
-    frames: Frames
-    actions: NDArray[np.float32]
+    actions: Sequence[NDArray[np.float32]]
+    frames: Sequence[Frames]
     seconds: float
 
 
@@ -95,16 +98,27 @@ class Session:
     the actions between them, as the models themselves define a start. So all models can continue from all of it.
     """
 
-    def __init__(self, worlds: Mapping[str, World], controls: Controls, real: RealEnv | None, seed: int) -> None:
-        """worlds: by name, the first is played first.    seed: of all chance."""
+    def __init__(
+        self,
+        worlds: Mapping[str, World],
+        controls: Controls,
+        real: RealEnv | None,
+        seed: int,
+        actors: Mapping[str, ActorCritic] | None = None,
+    ) -> None:
+        """worlds: by name, the first is played first.    seed: of all chance.
+
+        actors: agents of this env, by names that no planner has, which can be watched as planners can.
+        """
         self.worlds, self.controls, self.real = worlds, controls, real
         self.world = next(iter(worlds.values()))
         self.recording, self.kept = False, list[Moment]()
         self._seed, self._generator, self._episodes = seed, torch_rng(seed, "play"), 0
+        self._actors, self._ahead = actors or {}, torch_rng(seed, "ahead")
         self._longest = max(world.model.context for world in worlds.values())
         self._past: deque[Moment] = deque(maxlen=PAST + self._longest)
-        self._agents: dict[tuple[str, str], Planner] = {}
-        self._following: Planner | None = None
+        self._agents: dict[tuple[str, str], Foresees] = {}
+        self._following: Foresees | None = None
         self._fan: Fan | None = None
         self._state: Any = None
         self.reset("real" if real else "beginning")
@@ -113,6 +127,11 @@ class Session:
     def moment(self) -> Moment:
         """The present."""
         return self._past[-1]
+
+    @property
+    def agents(self) -> list[str]:
+        """Names of those that can be watched."""
+        return [*planners_for(self._model.spec), *self._actors]
 
     @property
     def rewindable(self) -> int:
@@ -186,9 +205,9 @@ class Session:
         return self._enter()
 
     def follow(self, name: str) -> tuple[Moment, Plan]:
-        """One step by a planner, which looks at the imagined frame, and what it means to do from there.
+        """One step by an agent, which looks at the imagined frame, and what it means to do from there.
 
-        Raises WorldganError for a name that is not among ``searches``.
+        Raises WorldganError for one that is not known, or that cannot plan such actions.
         """
         agent = self._agent(name)
         if self._following is not agent:
@@ -198,9 +217,11 @@ class Session:
         chosen = perf_counter()
         moment = self.step(action)
         stepped = perf_counter()
-        frames, actions = self._ahead(agent)
+        foreseen = list(islice(agent.ahead(self._model, self._state, self._ahead), AHEAD - 1))
+        actions = [step.action[0].numpy() for step in foreseen]
+        frames = [to_array(to_uint8(step.frame))[0] for step in foreseen]
         self._following = agent
-        return moment, Plan(frames, actions, chosen - begun + perf_counter() - stepped)
+        return moment, Plan(actions, frames, chosen - begun + perf_counter() - stepped)
 
     def record(self, on: bool) -> None:
         """Begin to keep frames, dropping those kept before, or stop."""
@@ -272,24 +293,16 @@ class Session:
         shown = to_array(frames[row])
         return [Moment(i + 1 - len(shown), shown[i], led[i]) for i in range(len(shown))]
 
-    def _agent(self, name: str) -> Planner:
-        fitting = searches(self._model.spec.actions)
-        if name not in fitting:
-            raise unknown("planner", name[:40], fitting)
+    def _agent(self, name: str) -> Foresees:
         key = (self.world.name, name)
         if key not in self._agents:
-            config = PlannerConfig(horizon=AHEAD, candidates=CANDIDATES, samples=1, seed=derive(self._seed, *key))
-            self._agents[key] = planner(SEARCHES[name], self._model, config)
+            self._agents[key] = self._made(name, derive(self._seed, *key))
         return self._agents[key]
 
-    def _ahead(self, agent: Planner) -> tuple[Frames, NDArray[np.float32]]:
-        """One future in which the rest of the agent's plan is carried out, and that rest."""
-        assert agent.last_plan is not None
-        state, frames, plan = self._state, [], agent.last_plan[:, 1:]
-        for action in plan.unbind(1):
-            prediction, state = self._model.step(state, action, self._generator)
-            frames.append(to_array(to_uint8(prediction.frame))[0])
-        return np.stack(frames), plan[0].numpy()
+    def _made(self, name: str, seed: int) -> Foresees:
+        if name in self._actors:
+            return Actor(self._actors[name], seed=seed)
+        return planner_named(name, self._actors)(self._model, replace(QUICK, seed=seed))
 
 
 def _fan(found: Outcomes) -> Fan:

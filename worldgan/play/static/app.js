@@ -60,8 +60,8 @@ function set(header) {
   document.title = `${hello.env} - worldgan play`;
   $("env").textContent = hello.env;
   $("models").replaceChildren(...hello.models.map(modelButton));
-  $("planner").replaceChildren(...hello.planners.map((name) => new Option(name === "cem" ? "cross-entropy" : name, name)));
-  $("planner").value = "shooting";
+  $("agents").replaceChildren(...hello.agents.map((name) => new Option(name === "cem" ? "cross-entropy" : name, name)));
+  $("agents").value = "shooting";
   $("real-by").textContent = hello.real.here ? "same keys, its own chance" : "";
   $("real").hidden = !hello.real.here;
   $("real-absent").hidden = hello.real.here;
@@ -151,7 +151,7 @@ async function advance() {
   sentAt = performance.now();
   const mark = pressedAt;
   pressedAt = null;
-  const message = following ? { type: "agent", planner: $("planner").value } : { type: "step", action: action() };
+  const message = following ? { type: "agent", name: $("agents").value } : { type: "step", action: action() };
   const reply = await wire.ask(message);
   busy = false;
   show(reply);
