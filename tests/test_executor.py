@@ -19,6 +19,7 @@ from worldgan.benchmark.competitors import COMPETITORS
 from worldgan.benchmark.runs import finished, perform, run_all
 from worldgan.benchmark.suite import Suite, jobs
 from worldgan.data.collect import collect
+from worldgan.data.shards import Shard
 from worldgan.errors import WorldganError
 from worldgan.evaluate import Job, Measurement, Subject, evaluate
 from worldgan.evaluate import perform as perform_part
@@ -205,6 +206,22 @@ def test_nothing_is_lost_or_double_when_a_collecting_worker_is_killed(workers: W
     collect(partial(envs.make, PADDLE), spec, tmp_path / "one", steps=400)
     collect(partial(Deadly, flag), spec, tmp_path / "many", steps=400, executor=Executor(workers))
     assert flag.exists()
+    one, many = ({f.name: f.read_bytes() for f in (tmp_path / name).rglob("*.*")} for name in ("one", "many"))
+    assert one == many
+
+
+def play_shard(job: tuple[Path, int]) -> None:
+    folder, number = job
+    deadly, shard = partial(Deadly, folder / "killed"), Shard(number, 3)
+    collect(deadly, envs.spec(PADDLE), folder / "many", steps=400, num_envs=1, shard=shard)
+
+
+@on(KINDS[1:])
+def test_workers_may_write_what_they_play_to_a_disk_that_they_share(workers: Workers, tmp_path: Path) -> None:
+    assert Executor(workers).map(play_shard, [(tmp_path, number) for number in (1, 2, 3)]) == [None] * 3
+    assert (tmp_path / "killed").exists()
+    for name in ("one", "many"):
+        collect(partial(envs.make, PADDLE), envs.spec(PADDLE), tmp_path / name, steps=400)
     one, many = ({f.name: f.read_bytes() for f in (tmp_path / name).rglob("*.*")} for name in ("one", "many"))
     assert one == many
 
