@@ -39,9 +39,4 @@ class Patient(gymnasium.Wrapper[Any, Any, Any, Any]):
                 time.sleep(0.02)
 
 
-def make(folder: str) -> Patient:
-    """Not the class itself: that of a wrapper has no metadata, which gymnasium looks for."""
-    return Patient(folder)
-
-
-gymnasium.register("Patient-v0", make)
+gymnasium.register("Patient-v0", Patient)
