@@ -51,14 +51,3 @@ def process(number: int) -> tuple[int, bool]:
 def slow(number: int) -> int:
     time.sleep(0.3)
     return number
-
-
-def patient(job: tuple[Path, int]) -> int:
-    """It writes down which process does it on which node, and ends when there is a file "lost"."""
-    import ray
-
-    folder, number = job
-    (folder / f"{number}.{ray.get_runtime_context().get_node_id()}.{os.getpid()}").touch()
-    while not (folder / "lost").exists():
-        time.sleep(0.02)
-    return number

@@ -1,4 +1,4 @@
-"""A Ray cluster that loses a node."""
+"""A collection on a Ray cluster that loses a node."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,23 +14,21 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from chores import patient
 
-from worldgan.executor import Executor
+from worldgan import cli
 
 
 @pytest.fixture
-def nodes() -> Iterator[Any]:
-    """Two of one processor each; the second may be killed."""
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two of one processor each, which commands find; the second may be killed."""
     import ray
     from ray.cluster_utils import Cluster
 
-    paths = os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path.cwd()), str(Path(__file__).parent)]))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
-        environment = {"env_vars": {"PYTHONPATH": paths}}
-        ray.init(address=cluster.address, log_to_driver=False, runtime_env=environment)
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         yield cluster
     finally:
         ray.shutdown()
@@ -37,12 +36,13 @@ def nodes() -> Iterator[Any]:
 
 
 def lose_one(cluster: Any, folder: Path) -> None:
-    """Kill it with its worker, as a power cut would, as soon as both jobs run."""
-    while len(list(folder.iterdir())) < 2:
-        time.sleep(0.02)
+    """Kill it with its worker, as a power cut would, as soon as both nodes wait."""
     try:
+        deadline = time.monotonic() + 120
+        while len(list(folder.glob("waiting.*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
         [other] = cluster.worker_nodes
-        [worker] = folder.glob(f"*.{other.node_id}.*")
+        [worker] = folder.glob(f"waiting.{other.node_id}.*")
         cluster.remove_node(other, allow_graceful=False)
         with suppress(ProcessLookupError):  # it has noticed already
             os.kill(int(worker.suffix[1:]), signal.SIGKILL)
@@ -50,11 +50,21 @@ def lose_one(cluster: Any, folder: Path) -> None:
         (folder / "lost").touch()
 
 
+def whole(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the cluster extra is not installed")
-def test_the_job_of_a_lost_node_is_run_by_another(nodes: Any, tmp_path: Path) -> None:
+def test_nothing_is_lost_or_double_when_a_node_of_a_collection_is_lost(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ["collect", "--env", "patient:Patient-v0", "--env-args", f"folder={tmp_path}", "--steps", "1500", "--out"]
     killer = Thread(target=lose_one, args=(nodes, tmp_path), daemon=True)
     killer.start()
-    assert Executor("ray").map(patient, [(tmp_path, number) for number in range(2)]) == [0, 1]
+    assert cli.main([*line, str(tmp_path / "data"), "--workers", "ray"]) == 0
     killer.join()
-    done = sorted(file.name.split(".")[0] for file in tmp_path.iterdir())
-    assert done in (["0", "0", "1", "lost"], ["0", "1", "1", "lost"])
+    played = Counter(file.name.split(".")[0] for file in tmp_path.glob("[0-9]*.*.*"))
+    assert sorted(played.values())[-5:] == [1, 2, 2, 2, 2]  # what the lost worker had begun, another has played
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert cli.main([*line, str(tmp_path / "alone")]) == 0
+    assert whole(tmp_path / "data") == whole(tmp_path / "alone")

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from chores import drawn, fatal, killed_once, process, refused, slow, unsendable
 from worldgan import envs
 from worldgan.benchmark.competitors import COMPETITORS
 from worldgan.benchmark.runs import finished, perform, run_all
-from worldgan.benchmark.suite import Suite, jobs
-from worldgan.data.collect import collect
+from worldgan.benchmark.suite import Job as BenchmarkJob
+from worldgan.benchmark.suite import Learnt, Suite, jobs
+from worldgan.data.collect import RandomPolicy, collect
+from worldgan.data.shards import Shard
 from worldgan.errors import WorldganError
 from worldgan.evaluate import Job, Measurement, Subject, evaluate
 from worldgan.evaluate import perform as perform_part
@@ -143,6 +146,30 @@ def test_runs_of_a_benchmark_are_the_same_everywhere(workers: Workers, tmp_path:
         assert (found["returns"], found["threads"]) == (perform(job)["returns"], 1)
 
 
+@dataclass(frozen=True)
+class Fragile:
+    """A competitor whose process is killed, once."""
+
+    def check(self, job: BenchmarkJob) -> None:
+        pass
+
+    def learn(self, job: BenchmarkJob) -> Learnt:
+        killed = Path(job.root) / "killed"
+        if not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Learnt(RandomPolicy(job.spec().actions, seed=job.seed), 0, [])
+
+
+@on(KINDS[2:])
+def test_a_run_of_a_benchmark_that_a_cluster_loses_is_done_again(workers: Workers, tmp_path: Path) -> None:
+    suite = Suite(envs={PADDLE: {"size": 8}}, competitors={"fragile": {}}, seeds=1, episodes=2, max_steps=20)
+    [run] = jobs(suite, {"fragile": Fragile}, str(tmp_path), threads=1)
+    assert not run_all([run], workers=workers, report=lambda done, note="": None)
+    assert (tmp_path / "killed").exists()
+    assert finished(run) is not None
+
+
 @on(KINDS[1:])
 def test_an_evaluation_is_the_same_everywhere(
     workers: Workers, paddle_run: Run, paddle_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -207,6 +234,22 @@ def test_nothing_is_lost_or_double_when_a_collecting_worker_is_killed(workers: W
     collect(partial(envs.make, PADDLE), spec, tmp_path / "one", steps=400)
     collect(partial(Deadly, flag), spec, tmp_path / "many", steps=400, executor=Executor(workers))
     assert flag.exists()
+    one, many = ({f.name: f.read_bytes() for f in (tmp_path / name).rglob("*.*")} for name in ("one", "many"))
+    assert one == many
+
+
+def play_shard(job: tuple[Path, int]) -> None:
+    folder, number = job
+    deadly, shard = partial(Deadly, folder / "killed"), Shard(number, 3)
+    collect(deadly, envs.spec(PADDLE), folder / "many", steps=400, num_envs=1, shard=shard)
+
+
+@on(KINDS[1:])
+def test_workers_may_write_what_they_play_to_a_disk_that_they_share(workers: Workers, tmp_path: Path) -> None:
+    assert Executor(workers).map(play_shard, [(tmp_path, number) for number in (1, 2, 3)]) == [None] * 3
+    assert (tmp_path / "killed").exists()
+    for name in ("one", "many"):
+        collect(partial(envs.make, PADDLE), envs.spec(PADDLE), tmp_path / name, steps=400)
     one, many = ({f.name: f.read_bytes() for f in (tmp_path / name).rglob("*.*")} for name in ("one", "many"))
     assert one == many
 

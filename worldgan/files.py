@@ -10,25 +10,31 @@ from pathlib import Path
 from worldgan.errors import WorldganError
 
 
-def atomic_write(path: Path, data: bytes | memoryview) -> None:
+class Busy(WorldganError):
+    """Another process is at work in a folder."""
+
+
+def atomic_write(path: Path, data: bytes | memoryview, *, writer: str = "") -> None:
     """Write ``data`` to ``path``, which holds either its old content or all of the new, whatever happens.
 
     Missing parent folders are made. Raises WorldganError if the disk refuses, and then leaves no temporary file.
+    writer: as in ``replacing``.
     """
-    with replacing(path) as temporary:
+    with replacing(path, writer=writer) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, writer: str = "") -> Iterator[Path]:
     """Yield a name beside ``path``, with its suffix, for the body to write a file to.
 
     On success that file is fsynced and takes the place of ``path``; if the body raises, it is removed and
     ``path`` stays as it was. Missing parent folders are made. Raises WorldganError if the disk refuses.
+    writer: part of the temporary name, such as ".1", where others may write the same file at the same time.
     """
     path = Path(path)
     # Always the same name: what a kill left behind is overwritten by the next attempt.
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.tmp{writer}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -50,14 +56,16 @@ def move(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def sole_writer(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Let no other process write into ``folder`` meanwhile; the lock of a killed process is free at once.
 
-    Missing folders are made. Raises WorldganError if another process holds it, or the disk refuses or has no locks.
+    shared: but for those that share it; they have to keep out of each other's way by themselves.
+    Missing folders are made. Raises Busy if another process holds it, else WorldganError if the disk refuses or has no
+    locks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / ".lock").open("w+")  # on NFS, a shared lock takes a file that may be read (flock(2))
     except OSError as error:
         raise WorldganError(f"cannot write {folder}: {error.strerror or error}") from None
     with lock:
@@ -65,9 +73,9 @@ def sole_writer(folder: Path) -> Iterator[None]:
             import fcntl
 
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise WorldganError(
+                raise Busy(
                     f"expected to be the only writer of {folder}, but another process is at work there: wait for it "
                     "to end, or choose another folder"
                 ) from None

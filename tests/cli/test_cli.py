@@ -167,6 +167,14 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     assert EpisodeStore.open(tmp_path / "own").policy.startswith("gan at step 3, epsilon 0.1")
 
 
+def test_shards_are_played_and_put_in_place(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["collect", "--env", PADDLE, "--steps", "60", "--out", "data"]
+    for shard, said in {"2/2": "without --shard", "1/2": "shard 1/2 has", "": "steps in"}.items():
+        assert cli.main([*line, *(["--shard", shard] if shard else [])]) == 0
+        assert said in capsys.readouterr().out
+    assert EpisodeStore.open(Path("data")).steps >= 60
+
+
 def test_learning_online(capsys: pytest.CaptureFixture[str]) -> None:
     small = ("updates=1", "dreams=1", "dream.batch=4", "dream.units=8", "dream.horizon=2", "training.recent=0.5")
     line = ("learn", "--env", PADDLE, "--env-args", "size=8", "--out", "learnt", "--family", "mse", "--set", *small)

@@ -271,6 +271,7 @@ def test_wrong_options(paddle_data: Path, paddle: Path, refused: Refused) -> Non
     assert "expected a number of workers, or ray, got 'two'" in refused(*evaluate, "--workers", "two")
     collect = ("collect", "--env", PADDLE, "--out", "data")
     assert "expected steps" in refused(*collect, "--steps", 0)
+    assert "expected a shard such as 3/100" in refused(*collect, "--steps", 9, "--shard", "3")
     assert "expected env args like size=64, got 'size'" in refused(*collect, "--steps", 9, "--env-args", "size")
     assert "expected YAML in 'size=['" in refused(*collect, "--steps", 9, "--env-args", "size=[")
     assert "did you mean 'options.size'" in refused(*collect, "--steps", 9, "--env-args", "sise=9")

@@ -23,7 +23,8 @@ What this does not show: a loss of power. `kill -9` leaves what was handed to th
 synced before they get their names, and folders after, is tested, but no disk was unplugged.
 
 One process at a time writes into a data set or run, by `flock` on the file `.lock` in it, which the system gives up
-when the process dies. A disk that has no `flock` is refused in a line. On Windows, two writers are not kept apart.
+when the process dies. The shards of a collection share that lock, and write no file that another shard does. A disk
+that has no `flock` is refused in a line. On Windows, two writers are not kept apart.
 
 Workers of `collect --workers N` hand in eight episodes at a time: so many are lost with each worker that is killed.
 

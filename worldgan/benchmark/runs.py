@@ -19,7 +19,7 @@ from worldgan.benchmark.suite import Job
 from worldgan.config import to_mapping
 from worldgan.errors import WorldganError
 from worldgan.evaluation.returns import play
-from worldgan.executor import Executor, Failed, Workers
+from worldgan.executor import RETRIES, Executor, Failed, Workers
 from worldgan.files import atomic_write, sole_writer
 from worldgan.machine import keep_memory
 from worldgan.progress import Report, say
@@ -138,8 +138,9 @@ def run_all(jobs: Sequence[Job], *, workers: Workers, report: Report) -> list[st
 
     report: gets the number of runs that are over.
     """
-    # No retries: what a process died of, such as too little memory, is most likely still there.
-    executor, failed = Executor(workers, retries=0, fresh=True), list[str]()
+    # What a process died of, such as too little memory, is most likely still there; a cluster has other machines.
+    executor = Executor(workers, retries=RETRIES if workers == "ray" else 0, fresh=True)
+    failed: list[str] = []
     with closing(executor.stream(_work, jobs)) as endings:
         for over, (number, ending) in enumerate(endings, start=1):
             if isinstance(ending, Failed):

@@ -41,6 +41,7 @@ def collect(
     seed: int = 0,
     epsilon: float = 0.1,
     workers: str = "1",
+    shard: str | None = None,
     device: Device = "cpu",
     env_args: Settings = (),
 ) -> None:
@@ -55,13 +56,16 @@ def collect(
         seed: of everything random.
         epsilon: share of random actions beside a planner's.
         workers: processes that play at random, with the same result as one; or "ray", for a whole cluster.
+        shard: such as 3/100, to play the third of a hundred shares, beside the others (docs/scale.md).
         device: what the policy's model computes on.
         env_args: options of the env, such as size=64 or sticky=0; without any, those that the policy's model knows.
     """
     from worldgan.agents import PLANNERS, PlannerConfig, check_match
     from worldgan.data.collect import collect as play
+    from worldgan.data.shards import Shard
     from worldgan.executor import Executor
 
+    mine = None if shard is None else Shard.named(shard)
     executor, options, agent, name = Executor.named(workers), options_of(env_args), None, policy
     if policy != "random":
         kept = saved(Path(policy))
@@ -70,7 +74,7 @@ def collect(
         check_match(world.spec, envs.spec(env, options))
         check_same(world.spec.id, env)
         agent = PLANNERS["shooting"](world, PlannerConfig(seed=seed))
-    with progress(f"collect {env}", steps) as report:
+    with progress(f"collect {env}", mine.share(steps) if mine else steps) as report:
         store = play(
             partial(envs.make, env, **options),
             envs.spec(env, options),
@@ -81,9 +85,13 @@ def collect(
             epsilon=epsilon if agent else 0.0,
             num_envs=num_envs,
             executor=None if executor == Executor() else executor,
+            shard=mine,
             seed=seed,
             report=report,
         )
+    if mine:
+        print(f"shard {mine} has played its share: after all have, the same command without --shard puts them in place")
+        return
     print(f"{store.steps:,} steps in {len(store.indices()):,} episodes at {out}")
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from worldgan.actions import ActionSpec, action_spec
 from worldgan.data import codec
+from worldgan.data.shards import Shard, ShardShelf
 from worldgan.data.store import AHEAD, EpisodeStore, found, writing
 from worldgan.errors import WorldganError
 from worldgan.executor import Executor, Failed
@@ -89,6 +90,7 @@ def collect(
     num_envs: int = 8,
     processes: bool = False,
     executor: Executor | None = None,
+    shard: Shard | None = None,
     max_episode_steps: int = 10_000,
     seed: int = 0,
     report: Report | None = None,
@@ -101,24 +103,27 @@ def collect(
     processes: one process per env, worth it for slow ones.    max_episode_steps: longer ones are truncated.
     executor: its workers play, each in one env and at random; ``make_env`` must then be picklable. This process alone
     writes, so they share no disk with it, and a worker that dies leaves nothing half done.
+    shard: play, at random, only its episodes, beside others who play theirs; without it, what all shards have played is
+    then put in place, and what is missing played.
     report: gets the steps played so far, at most ``steps`` until they are stored. Nothing is ever deleted.
     Raises WorldganError if the env is not as ``spec`` says, or ``out`` holds another data set or has another writer.
     """
     if min(steps, num_envs, repeat, max_episode_steps) < 1 or not 0 <= epsilon <= 1:
         raise WorldganError("expected steps, num_envs, repeat and max_episode_steps >= 1, epsilon within 0..1")
-    if executor is not None and policy is not None:
-        raise WorldganError("expected random play by several workers, got a policy: collect with one worker")
+    if policy is not None and (executor or shard):
+        raise WorldganError("expected random play by several workers or shards, got a policy: collect with one worker")
     name = policy_name or ("random" if policy is None else type(policy).__name__)
     description = f"{name}, epsilon {epsilon}, repeat {repeat}, at most {max_episode_steps} steps"
     with _envs(make_env, spec, num_envs if executor is None else 1, processes) as envs:
-        with writing(out, spec, seed=seed, policy=description) as store:
-            shelf = _Shelf(store, steps)
+        with writing(out, spec, seed=seed, policy=description, shared=shard is not None) as store:
+            shelf: _Shelf | ShardShelf = ShardShelf(store, steps, shard) if shard else _Shelf(store, steps)
             if executor is not None:
                 _send_out(executor, _Errand(make_env, spec, seed, repeat, max_episode_steps), shelf, report)
             elif not shelf.complete:
                 actor = _Actor(spec.actions, policy, seed=seed, epsilon=epsilon, repeat=repeat)
                 _play(envs, actor, shelf, max_episode_steps, partial(_tell, report, shelf))
-            shelf.clear()
+            if isinstance(shelf, _Shelf):
+                shelf.clear()
         if report is not None:
             report(shelf.steps, f"{shelf.count} episodes")
     return store
@@ -230,7 +235,7 @@ class _Errand:
         return bag.played
 
 
-def _send_out(executor: Executor, errand: _Errand, shelf: _Shelf, report: Report | None) -> None:
+def _send_out(executor: Executor, errand: _Errand, shelf: _Shelf | ShardShelf, report: Report | None) -> None:
     """Have workers play until the shelf is complete. Raises WorldganError if episodes cannot be played."""
     if shelf.complete:
         return
@@ -249,7 +254,7 @@ def _send_out(executor: Executor, errand: _Errand, shelf: _Shelf, report: Report
                 return
 
 
-def _tell(report: Report | None, shelf: _Shelf, playing: int) -> None:
+def _tell(report: Report | None, shelf: _Shelf | ShardShelf, playing: int) -> None:
     """playing: steps of unfinished episodes."""
     if report is not None:
         report(shelf.progress(playing), f"{shelf.count} episodes")
@@ -288,7 +293,7 @@ class _Actor:
 
 
 class _Todo(Protocol):
-    """Which episode is to be played next, and where it goes; ``_Shelf`` and ``_Bag`` are such."""
+    """Which episode is to be played next, and where it goes; ``_Shelf``, ``ShardShelf`` and ``_Bag`` are such."""
 
     spec: EnvSpec
 

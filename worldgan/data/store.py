@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from worldgan.config import from_mapping, to_mapping
 from worldgan.data import codec
 from worldgan.errors import WorldganError
-from worldgan.files import atomic_write, sole_writer
+from worldgan.files import Busy, atomic_write, sole_writer
 from worldgan.types import EnvSpec, Episode
 
 FORMAT = 1
@@ -32,6 +33,8 @@ AHEAD = ".ahead"
 """Suffix of episodes that wait for others to be played before them."""
 TEMPORARY = ".*.tmp.*"
 """What matches it is half written; episodes have other names."""
+PAUSE = 0.1
+"""Seconds that one of several writers gives another to describe the data set."""
 
 
 class EpisodeStore:
@@ -205,15 +208,24 @@ class EpisodeStore:
 
 
 @contextmanager
-def writing(path: Path, spec: EnvSpec, *, seed: int, policy: str) -> Iterator[EpisodeStore]:
+def writing(path: Path, spec: EnvSpec, *, seed: int, policy: str, shared: bool = False) -> Iterator[EpisodeStore]:
     """``EpisodeStore.create`` for its sole writer, without what a killed one left half written.
 
+    shared: for one of several who begin at any time, and each write other files, or the same with the same content.
     Raises WorldganError as it does, and if another process writes there.
     """
-    _check_place(Path(path), _description(spec, seed, policy))  # so that a folder of other things gets no lock
-    with sole_writer(Path(path)):
+    path = Path(path)
+    _check_place(path, _description(spec, seed, policy))  # so that a folder of other things gets no lock
+    while shared and not (path / "dataset.json").exists():
+        try:
+            with sole_writer(path):  # one describes it for all
+                EpisodeStore.create(path, spec, seed=seed, policy=policy)
+        except Busy:
+            time.sleep(PAUSE)
+    with sole_writer(path, shared=shared):
         store = EpisodeStore.create(path, spec, seed=seed, policy=policy)
-        store.tidy()
+        if not shared:
+            store.tidy()
         yield store
 
 
@@ -248,9 +260,11 @@ def _description(spec: EnvSpec, seed: int, policy: str) -> dict[str, Any]:
 
 def _check_place(path: Path, wanted: dict[str, Any]) -> None:
     """Raises WorldganError unless a data set of that description is at ``path``, or can be."""
-    if (path / "dataset.json").exists():
+    file = path / "dataset.json"
+    other = path.exists() and not file.exists() and not _only_leftovers(path)
+    if file.exists():  # looked for last: another writer may describe it at this moment
         _same(path, wanted, _read_description(path))
-    elif path.exists() and not _only_leftovers(path):
+    elif other:
         raise WorldganError(f"expected {path} to be a data set, a new or an empty directory, and it is neither")
 
 
