@@ -66,9 +66,9 @@ def read_state(path: Path) -> dict[str, Any]:
             wrong = archive.testzip()
             if wrong is not None:
                 raise ValueError(f"checksum of {wrong}")
-            for name in archive.namelist():
-                if name.endswith("data.pkl"):
-                    _check_texts(archive.read(name))
+            for each in archive.infolist():
+                if each.filename.endswith("data.pkl"):
+                    _check_texts(archive.open(each).read(min(each.file_size, path.stat().st_size)))
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WorldganError(f"expected {path} to resume from, found none: train without --resume") from None
