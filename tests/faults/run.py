@@ -85,12 +85,9 @@ def suite(
         "clock": lambda rng: clocks.jump(place(), data, times(20), rng),
         "crowd": lambda rng: crowd.crowd(place(), share, rng),
     }
-    fewer = {"model.onnx": 20_000, "bench suite": 20_000, "judge.safetensors": 20_000}  # milliseconds each
     for reader in readers(place()):
         faults[f"declared {reader.name}"] = lambda _, reader=reader: fuzz.declared(reader)
-        faults[f"fuzz {reader.name}"] = lambda _, reader=reader: fuzz.fuzz(
-            reader, times(fewer.get(reader.name, 100_000)), seed
-        )
+        faults[f"fuzz {reader.name}"] = lambda _, reader=reader: fuzz.fuzz(reader, times(100_000), seed)
     for name, fault in faults.items():
         if name not in skip and any(each in name for each in only):
             began, spent = time.monotonic(), _spent()
