@@ -45,6 +45,8 @@ MORE = 32 << 20
 """Bytes that the server may grow by from the flood on: what a leak of 320 in each of 100,000 messages would take."""
 WITNESSES = 5
 """Players who play the same evening again, alone."""
+STILL = 100
+"""Malformed messages from one step of their session, which waits its turn among the players', to the next."""
 EVERY = 250
 """Malformed messages from one that ends the session, and from one visit of strangers, to the next."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +146,7 @@ class Evening:
                 with self.tally.case(f"message {number}: {message[:200]!r}"):
                     header, _ = await tab.ask(message)
                     assert header["type"] == "error", header
-                if number % 10 == 0:
+                if number % STILL == 0:
                     await self._still(tab)
                 if number % EVERY == 0:
                     await self._strangers()
