@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from worldgan.benchmark.competitors import recent
-from worldgan.benchmark.report import by_budget, numbers
+from worldgan.benchmark.report import by_budget, numbers, write_report
 from worldgan.evaluation.statistics import interquartile_mean, normalised, probability_of_improvement
 
 
@@ -81,3 +82,9 @@ def test_recent_returns() -> None:
     episodes = [(step, float(step)) for step in range(1, 13)]
     assert recent(episodes)[0] == (1, 1)
     assert recent(episodes)[-1] == (12, pytest.approx(np.mean(range(3, 13))))
+
+
+def test_the_page_states_settings_as_they_are_set(tmp_path: Path) -> None:
+    settings = {"envs": 8, "loop": {"every": 5, "training": {"rollout": [1, 2]}}}
+    write_report(tmp_path, [each | {"settings": settings} for each in RESULTS], points=2, command="worldgan bench")
+    assert "ppo: envs=8, loop.every=5, loop.training.rollout=[1, 2]" in (tmp_path / "index.html").read_text()

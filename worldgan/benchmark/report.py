@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,7 @@ def write_report(
     drawn = [[(panel.title, chart(panel)) for panel in _panels(*each)] for each in zip(budgets, measured, strict=True)]
     atomic_write(out / "curves.png", sheet([image for each in drawn for _, image in each]))
     sections = [section for each in zip(budgets, measured, drawn, strict=True) for section in _sections(*each)]
+    sections.append(_settings(results))
     atomic_write(out / "index.html", page(_title(budgets), _lead(results, failed), command, sections).encode())
     return "\n".join(_text(each) for each in measured)
 
@@ -193,10 +194,24 @@ def _title(budgets: Sequence[Found]) -> str:
 
 
 def _lead(results: Sequence[PLAIN], failed: Sequence[str]) -> list[str]:
-    settings = {each["competitor"]: each["settings"] for each in results}
     lines = [f"{len(results)} runs. All numbers are in report.json, each run's in runs/."]
-    lines += [f"{name}: {json.dumps(each)}" for name, each in settings.items()]
     return [*lines, *(f"Failed: {line}" for line in failed)]
+
+
+def _settings(results: Sequence[PLAIN]) -> Section:
+    """Of each competitor, in the words of ``--set``."""
+    settings = {each["competitor"]: each["settings"] for each in results}
+    stated = [f"{name}: {', '.join(_leaves(each)) or 'none'}" for name, each in settings.items()]
+    return Section("Settings", stated)
+
+
+def _leaves(settings: PLAIN, prefix: str = "") -> Iterator[str]:
+    """``path=value`` of every setting."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value}"
 
 
 def _sections(found: Found, measured: PLAIN, drawn: Sequence[tuple[str, Image]]) -> list[Section]:
