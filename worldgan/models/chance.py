@@ -7,8 +7,6 @@ root is the mean prediction and whose leaves are single outcomes.
 
 from __future__ import annotations
 
-from itertools import product
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -88,9 +86,9 @@ class CodePrior(nn.Module):
 
     def codes(self, known: int) -> Tensor:
         """All codes whose digits are open but for the first ``known``, [values ** known, digits], the last fastest."""
-        rest = (self.values,) * (self.digits - known)
-        listed = [(*code, *rest) for code in product(range(self.values), repeat=known)]
-        return torch.tensor(listed, device=self.look.weight.device)
+        number = torch.arange(self.values**known, device=self.look.weight.device)
+        digits = [number // self.values**place % self.values for place in reversed(range(known))]
+        return torch.stack([*digits, *[torch.full_like(number, self.values)] * (self.digits - known)], dim=1)
 
 
 def prefix(code: Tensor, known: Tensor, values: int) -> Tensor:
