@@ -24,7 +24,7 @@ from worldgan.training.checkpoint import Run
 
 DOCS = Path(__file__).parent
 DESKTOP, PHONE = (1240, 900), (360, 880)
-HOST, PORT, SEED = "127.0.0.1", 8791, 3
+HOST, PORT, SEED = "127.0.0.1", 8791, 5
 STEPS = 16
 """Played before a picture is taken, so that curves and scores show something."""
 KEYS = 8
