@@ -55,7 +55,7 @@ def stepper(
     ours = build("auto")
     if ours.device.type != "cpu" or not isinstance(ours.predictor, NoisePredictor):
         return ours
-    found = {name: other for name, other in others.items() if installed(name)}
+    found = {name: other for name, other in others.items() if installed(name) and installed("onnx")}
     models: dict[str, Callable[[], Any]] = {"torch": lambda: ours, **found}
     return models[fastest(models, rows, start, notes)]()  # type: ignore[no-any-return]
 
