@@ -9,8 +9,8 @@ READY := $(VENV)/.ready
 demo: $(READY)  ## The main job, end to end, in under six minutes
 	$(BIN)/worldgan demo --out demo
 
-test: $(READY)  ## All tests
-	$(BIN)/pytest
+test: $(READY)  ## All tests, a core each
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 test-browser: $(READY)  ## The page of `worldgan play` in Chromium, which is installed if it is missing (as root, on Debian)
 	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }

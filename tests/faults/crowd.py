@@ -30,8 +30,8 @@ from worldgan.play.server import TRY_AGAIN_LATER, Limits
 from worldgan.training.trainer import train
 
 SECONDS, PLAYERS, MALFORMED = 600.0, 50, 100_000
-PAUSE = 0.25
-"""Seconds, on average, that a player looks before asking again."""
+PAUSE = 0.5
+"""Seconds, on average, that a player looks before asking again: all of them together ask half of what one thread answers."""
 SOON = 0.5
 """Seconds within which 99 of 100 answers come. One thread computes for all in turn, and nobody has more than one
 question under way: the longest queue is one question of each of 50, of 3 ms each on two cores that the players share,
@@ -45,6 +45,8 @@ MORE = 32 << 20
 """Bytes that the server may grow by from the flood on: what a leak of 320 in each of 100,000 messages would take."""
 WITNESSES = 5
 """Players who play the same evening again, alone."""
+AT_ONCE = 25
+"""Malformed messages that are sent before their answers are read."""
 STILL = 100
 """Malformed messages from one step of their session, which waits its turn among the players', to the next."""
 EVERY = 250
@@ -141,11 +143,8 @@ class Evening:
         """As fast as answers come, until the first that is wrong: what follows would say the same."""
         async with AsyncExitStack() as stack:
             tab = await sit(self.port, stack)
-            for number in range(amount):
-                message = malformed(rng)
-                with self.tally.case(f"message {number}: {message[:200]!r}"):
-                    header, _ = await tab.ask(message)
-                    assert header["type"] == "error", header
+            for number in range(0, amount, AT_ONCE):
+                await self._nonsense(tab, [malformed(rng) for _ in range(AT_ONCE)])
                 if number % STILL == 0:
                     await self._still(tab)
                 if number % EVERY == 0:
@@ -154,7 +153,15 @@ class Evening:
                     tab = await sit(self.port, stack)
                 if self.tally.failed:
                     return
-                self.tally.count("malformed messages")
+                self.tally.count("malformed messages", AT_ONCE)
+
+    async def _nonsense(self, tab: Tab, messages: list[str | bytes]) -> None:
+        for message in messages:
+            await tab.connection.send(message)
+        for message in messages:
+            with self.tally.case(f"message {message[:200]!r}"):
+                header, _ = await tab.hear()
+                assert header["type"] == "error", header
 
     async def _still(self, tab: Tab) -> None:
         tab.step += 1
