@@ -31,7 +31,7 @@ from worldgan.training.trainer import train
 
 SECONDS, PLAYERS, MALFORMED = 600.0, 50, 100_000
 PAUSE = 0.5
-"""Seconds, on average, that a player looks before asking again: all of them together ask half of what one thread answers."""
+"""Seconds, on average, that a player looks before asking again: all of them ask half of what one thread answers."""
 SOON = 0.5
 """Seconds within which 99 of 100 answers come. One thread computes for all in turn, and nobody has more than one
 question under way: the longest queue is one question of each of 50, of 3 ms each on two cores that the players share,
