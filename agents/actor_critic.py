@@ -50,7 +50,9 @@ class Network(nn.Module):
     def forward(self, seen: Tensor) -> Tensor:
         """See above."""
         pictures = pixels.to_float(seen.flatten(0, -5).flatten(1, 2))
-        told: Tensor = self.head(self.body(pictures))
+        hidden = self.body(pictures)
+        with torch.autocast(seen.device.type, enabled=False):  # what is learnt from are small differences
+            told: Tensor = self.head(hidden.float())
         return told.view(*seen.shape[:-4], -1)
 
 

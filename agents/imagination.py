@@ -14,6 +14,7 @@ from worldgan.agents.actor_critic import ActorCritic
 from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, reached, spread
 from worldgan.agents.recall import Recall
 from worldgan.config import check_fields
+from worldgan.device import Precision, uses_bf16
 from worldgan.errors import WorldganError
 from worldgan.seeding import torch_rng
 from worldgan.types import Metrics, WorldModel
@@ -23,10 +24,11 @@ from worldgan.types import Metrics, WorldModel
 class DreamConfig:
     """steps or minutes: the budget; exactly one of them.    batch: B, states imagined from per update.
     horizon: T, steps imagined.    discount: per step.    trace: lambda of ``lambda_returns``.
-    entropy: weight of staying undecided, against advantages on a scale of about 1.
+    epochs, parts: how often a dream is learnt from, and in how many steps each time, of B / parts rows.
+    trust: see ``actor_loss``.    entropy: weight of staying undecided, against advantages on a scale of about 1.
     width, units: see ``ActorCritic``.    rate, clip: of Adam, and the norm that gradients are clipped to.
-    average: share of the critic that the slow one takes over per update, and of the returns' spread in its average.
-    checkpoint_minutes, log_steps: how often to save and to log.
+    average: share of the critic that the slow one takes over per step, and of the returns' spread in its average.
+    precision: that actor and critic learn in.    checkpoint_minutes, log_steps: how often to save and to log.
     """
 
     steps: int | None = None
@@ -35,20 +37,25 @@ class DreamConfig:
     horizon: int = 15
     discount: float = 0.99
     trace: float = 0.95
-    entropy: float = 1e-3
+    epochs: int = 4
+    parts: int = 4
+    trust: float = 0.2
+    entropy: float = 1e-2
     width: int = 16
     units: int = 256
     rate: float = 3e-4
     clip: float = 1.0
     average: float = 0.02
+    precision: Precision = "auto"
     checkpoint_minutes: float = 2.0
     log_steps: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Raises WorldganError for a value that learning cannot work with."""
-        check_fields(self, lambda x: x >= 1, "at least 1", "steps", "batch", "horizon", "width", "units", "log_steps")
-        check_fields(self, lambda x: x > 0, "above 0", "minutes", "rate", "clip")
+        counts = ("steps", "batch", "horizon", "epochs", "parts", "width", "units", "log_steps")
+        check_fields(self, lambda x: x >= 1, "at least 1", *counts)
+        check_fields(self, lambda x: x > 0, "above 0", "minutes", "trust", "rate", "clip")
         check_fields(self, lambda x: x >= 0, "at least 0", "entropy", "checkpoint_minutes")
         check_fields(self, lambda x: 0 <= x <= 1, "within 0..1", "discount", "trace")
         check_fields(self, lambda x: 0 < x <= 1, "above 0 and at most 1", "average")
@@ -94,22 +101,23 @@ class Dreamer:
         self.optimiser = torch.optim.Adam(networks.parameters(), lr=config.rate, eps=1e-5)
 
     def update(self, starts: tuple[Tensor, Tensor], number: int) -> Metrics:
-        """One step of both on what is imagined from ``starts``: see ``dreamt``. Raises as ``descend`` does."""
+        """Learn from what is imagined from ``starts``: see ``dreamt``. Raises as ``descend`` does."""
         config, generator = self.config, torch_rng(self.config.seed, "dream", number)
         dream = dreamt(self.model, self.networks, starts, horizon=config.horizon, generator=generator)
         weights, returns = reached(dream.continues), self.returns(dream)
         self.widen(spread(returns))
-        stated, values = self.networks.actor(dream.seen[:, :-1]), self.networks.critic(dream.seen[:, :-1])[..., 0]
-        entropies = self.networks.choice.entropy(stated)
-        acting = actor_loss(
-            self.networks.choice.log_prob(stated, dream.drawn),
-            entropies,
-            (returns - values) / max(1.0, self.scale),
-            weights,
-            entropy=config.entropy,
-        )
-        judging = critic_loss(values, returns, weights)
-        self.descend(acting + judging)
+        with torch.no_grad():
+            before, _, values = self.judge(dream)
+        advantages = (returns - values) / max(1.0, self.scale)
+        parts = min(config.parts, len(returns))
+        for part in [slice(first, None, parts) for first in range(parts)] * config.epochs:
+            log_probs, entropies, values = self.judge(Dreamt(*(each[part] for each in dream)))
+            acting = actor_loss(
+                log_probs, before[part], entropies, advantages[part], weights[part],
+                entropy=config.entropy, trust=config.trust,
+            )  # fmt: skip
+            judging = critic_loss(values, returns[part], weights[part])
+            self.descend(acting + judging)
         return {
             "actor": float(acting.detach()),
             "critic": float(judging.detach()),
@@ -119,6 +127,13 @@ class Dreamer:
             "length": float(weights.sum(1).mean()),
             "scale": self.scale,
         }
+
+    def judge(self, dream: Dreamt) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of the actions drawn, entropies, and what the critic expects, all [B, T]."""
+        seen, choice = dream.seen[:, :-1], self.networks.choice
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=uses_bf16(self.config.precision)):
+            stated, values = self.networks.actor(seen), self.networks.critic(seen)[..., 0]
+        return choice.log_prob(stated, dream.drawn), choice.entropy(stated), values
 
     @torch.no_grad()
     def returns(self, dream: Dreamt) -> Tensor:

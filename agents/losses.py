@@ -38,13 +38,26 @@ def spread(returns: Tensor) -> float:
     return float(high - low)
 
 
-def actor_loss(log_probs: Tensor, entropies: Tensor, advantages: Tensor, weights: Tensor, *, entropy: float) -> Tensor:
-    """REINFORCE with a bonus for staying undecided: the mean over [B, T], each step with its weight.
+def actor_loss(
+    log_probs: Tensor,
+    drawn: Tensor,
+    entropies: Tensor,
+    advantages: Tensor,
+    weights: Tensor,
+    *,
+    entropy: float,
+    trust: float,
+) -> Tensor:
+    """The clipped surrogate with a bonus for staying undecided: the mean over [B, T], each step with its weight.
 
-    log_probs, entropies: of the actions drawn, in nats.    advantages: what they earned beyond what was expected;
-    no gradient goes through them.    entropy: weight of the bonus.
+    Schulman et al. 2017, "Proximal Policy Optimization Algorithms", equation 7; REINFORCE while the actor is as it was.
+    log_probs: of the actions, in nats.    drawn: what they were when the actions were drawn.    advantages: what these
+    earned beyond what was expected. No gradient goes through the last two.    entropy: weight of the bonus.
+    trust: share by which an action may become more probable, or less, before its advantage counts no more.
     """
-    return -(weights * (log_probs * advantages.detach() + entropy * entropies)).mean()
+    ratio, gains = (log_probs - drawn.detach()).exp(), advantages.detach()
+    gained = torch.minimum(ratio * gains, ratio.clamp(1 - trust, 1 + trust) * gains)
+    return -(weights * (gained + entropy * entropies)).mean()
 
 
 def critic_loss(values: Tensor, returns: Tensor, weights: Tensor) -> Tensor:

@@ -24,10 +24,10 @@ from simulate import BATCHES, SPEC, build, gflop, pixels, speed, step
 from torch import Tensor, nn
 
 from worldgan.config import from_mapping
+from worldgan.device import uses_bf16
 from worldgan.files import atomic_write
 from worldgan.machine import keep_memory
 from worldgan.models import FAMILIES
-from worldgan.models.learning import uses_bf16
 from worldgan.models.world import NextFrameModel
 from worldgan.types import EnvSpec, Window
 

@@ -22,12 +22,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from worldgan import envs
 from worldgan.actions import ActionSpec
 from worldgan.config import from_mapping
+from worldgan.device import Precision, uses_bf16
 from worldgan.errors import WorldganError
 from worldgan.evaluation.speed import frames_per_second
 from worldgan.files import atomic_write
 from worldgan.machine import keep_memory
 from worldgan.models import FAMILIES
-from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
 from worldgan.runtime.choice import exported, installed
 from worldgan.runtime.model import ExportedModel

@@ -1,6 +1,7 @@
-"""Where to compute: on the CPU, or on a GPU that torch reaches by CUDA. It is chosen here; all else follows its inputs.
+"""Where and how exactly to compute: on the CPU, or on a GPU that torch reaches by CUDA, in float32 or in bfloat16.
 
-Chance stays where it was: numbers are drawn on the CPU, in the same order, and moved.
+Both are chosen here; all else follows its inputs. Chance stays where it was: numbers are drawn on the CPU, in the
+same order, and moved.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 """What can be asked for; "auto" is "cuda" where torch finds it."""
+Precision = Literal["auto", "fp32", "bf16"]
+"""What can be asked for; "auto" is "bf16" where it is fast."""
 
 
 def chosen(device: Device) -> torch.device:
@@ -31,3 +34,14 @@ def chosen(device: Device) -> torch.device:
     if device == "cuda" and not found:
         raise WorldganError("expected a GPU for device cuda, torch finds none: choose cpu, or install torch with CUDA")
     return torch.device("cuda", parallel.rank() % torch.cuda.device_count()) if found else torch.device("cpu")
+
+
+def uses_bf16(precision: Precision, kind: str = "cpu") -> bool:
+    """Whether to compute in bfloat16; "auto" does where the device, cpu or cuda, has instructions for it."""
+    import torch
+
+    if kind == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return precision == "bf16" or (precision == "auto" and fast)

@@ -16,7 +16,7 @@ from worldgan.errors import WorldganError
 from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec
 
-SMALL = DreamConfig(batch=32, width=8, units=32, rate=3e-3)
+SMALL = DreamConfig(batch=32, width=8, units=32, rate=3e-3, precision="fp32")
 
 
 def starts(model, *places):
@@ -38,7 +38,7 @@ def test_the_way_to_the_goal_is_found(kind):
     """The best return is the discount to the power of the steps before the goal: 5 along the axes, 2 askew."""
     model = grid(kind)
     begun = starts(model, *[(0, 0)] * 32)
-    dreamer, metrics = learnt(model, begun, 90, replace(SMALL, horizon=12, discount=0.9))
+    dreamer, metrics = learnt(model, begun, 20, replace(SMALL, horizon=12, discount=0.9))
     best = 0.9 ** (5 if kind == "discrete" else 2)
     assert 0.75 * best < metrics["return"] <= best + 0.01
     expected = dreamer.networks.value(dreamer.model.start(*begun))
@@ -48,17 +48,17 @@ def test_the_way_to_the_goal_is_found(kind):
 def test_the_lucky_draw_is_not_taken():
     """One action in ten pays 10, and costs 5 otherwise: the other, which pays 1, is better."""
     begun = (torch.zeros(32, 1, 1, 2, 2, dtype=torch.uint8), torch.zeros(32, 0, 2))
-    dreamer, _ = learnt(LotteryModel(), begun, 60, replace(SMALL, horizon=3))
+    dreamer, _ = learnt(LotteryModel(), begun, 15, replace(SMALL, horizon=3, discount=0.5))
     player = Actor(dreamer.networks, seed=0)
     assert (player.act(np.zeros((200, 2, 2, 1), np.uint8)) == 0).mean() > 0.9
     value = float(dreamer.networks.value(dreamer.model.start(*begun))[0])
-    assert value < 10
+    assert value == pytest.approx(2, abs=0.3)
 
 
 def test_nothing_counts_behind_an_end():
     """In the dot world (0, 0) ends the game. One step up it is nearest; the rest of row 0 pays 1 a step for ever."""
     model = PerfectModel(context=1)
-    dreamer, _ = learnt(model, starts(model, *[(1, 0)] * 32), 60, replace(SMALL, horizon=8))
+    dreamer, _ = learnt(model, starts(model, *[(1, 0)] * 32), 15, replace(SMALL, horizon=8))
     up = Actor(dreamer.networks, seed=0).act(picture(model, *[(1, 0)] * 100)) == 1
     assert up.mean() < 0.1
 
@@ -79,8 +79,8 @@ def test_updates_are_a_function_of_their_numbers():
 
 
 OTHER = {
-    "horizon": 3, "discount": 0.5, "trace": 0.5, "entropy": 0.5, "width": 4, "units": 16, "rate": 1e-2, "clip": 1e-6,
-    "average": 0.5, "seed": 1,
+    "horizon": 3, "discount": 0.5, "trace": 0.5, "epochs": 2, "parts": 2, "trust": 0.01, "entropy": 0.5, "width": 4,
+    "units": 16, "rate": 1e-2, "clip": 1e-6, "average": 0.5, "precision": "bf16", "seed": 1,
 }  # fmt: skip
 LOOP = {"steps", "minutes", "batch", "checkpoint_minutes", "log_steps"}
 
@@ -103,7 +103,7 @@ def test_every_field_changes_what_is_learnt():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch", 0), ("discount", 1.5), ("entropy", -1.0), ("rate", 0.0), ("average", 0.0), ("steps", 0)],
+    [("batch", 0), ("parts", 0), ("discount", 1.5), ("entropy", -1.0), ("rate", 0.0), ("average", 0.0), ("steps", 0)],
 )
 def test_what_cannot_be_learnt_with_is_refused(name, value):
     with pytest.raises(WorldganError, match=f"^expected {name} .*, got {value}"):
@@ -238,7 +238,7 @@ def test_its_critic_tells_planners_what_lies_behind_the_horizon():
     model = grid("discrete")
     places = [(row, column) for row in range(4) for column in range(4)]
     begun = starts(model, *(places * 2))
-    dreamer, _ = learnt(model, begun, 120, replace(SMALL, horizon=12, discount=0.9))
+    dreamer, _ = learnt(model, begun, 25, replace(SMALL, horizon=12, discount=0.9))
     config = PlannerConfig(horizon=2, candidates=60, samples=1, discount=0.9)
     planner = PLANNERS["shooting"](Recall(model, 1), config, value=dreamer.networks.value)
     assert set(planner.act(picture(model, (0, 3), (1, 3), (3, 0), (3, 1))).tolist()) <= {2, 4}

@@ -49,15 +49,25 @@ def test_the_gradient_raises_the_better_action_of_a_bandit():
     stated = logits[:, None].expand(1, 3, 3)
     weights = torch.ones(1, 3)
     log_probs, entropies = choice.log_prob(stated, drawn), choice.entropy(stated)
-    actor_loss(log_probs, entropies, rewards - 2, weights, entropy=0.0).backward()
+    actor_loss(log_probs, log_probs, entropies, rewards - 2, weights, entropy=0.0, trust=0.2).backward()
     expected = (rewards - 2) / 3 * 0.99  # 1% of the probability is uniform whatever is stated
     assert torch.allclose(-logits.grad, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "gain", "moves"), [(0.3, 1.0, False), (0.3, -1.0, True), (-0.3, 1.0, True), (-0.3, -1.0, False)]
+)
+def test_an_action_that_has_moved_far_enough_is_left_alone_and_one_that_went_astray_is_not(change, gain, moves):
+    drawn = torch.zeros(1)
+    log_probs = (drawn + change).requires_grad_()
+    actor_loss(log_probs, drawn, drawn, torch.tensor([gain]), torch.ones(1), entropy=0.0, trust=0.2).backward()
+    assert (log_probs.grad != 0).tolist() == [moves]
 
 
 def test_the_bonus_pulls_towards_indecision():
     choice, logits = OneOfEach((2,)), torch.tensor([[2.0, 0.0]], requires_grad=True)
     nothing = torch.zeros(1)
-    actor_loss(nothing, choice.entropy(logits), nothing, torch.ones(1), entropy=1.0).backward()
+    actor_loss(nothing, nothing, choice.entropy(logits), nothing, torch.ones(1), entropy=1.0, trust=0.2).backward()
     assert logits.grad[0, 0] > 0 > logits.grad[0, 1]
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from worldgan import parallel
+from worldgan.device import Precision
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
@@ -22,7 +23,6 @@ from worldgan.models.blocks import compute_dtype
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
-    Precision,
     RolloutLearner,
     Transition,
     initialised,

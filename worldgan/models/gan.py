@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from worldgan import parallel
+from worldgan.device import Precision
 from worldgan.errors import WorldganError
 from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
@@ -25,7 +26,6 @@ from worldgan.models.chance import CodeEmbedding, CodePrior, prefix
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
-    Precision,
     RolloutLearner,
     Transition,
     initialised,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Generic, Literal, Protocol, TypeVar, final
+from typing import Any, Generic, Protocol, TypeVar, final
 
 import torch
 from torch import Tensor, nn
 
 from worldgan import parallel
+from worldgan.device import Precision, uses_bf16
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
 from worldgan.models.world import History, Networks, NextFrameModel, Predictor
@@ -21,7 +22,6 @@ from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec, Metrics, Window
 
 M = TypeVar("M", bound=nn.Module)
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,6 @@ def initialised(build: Callable[[], M], seed: int) -> M:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def uses_bf16(precision: Precision, kind: str = "cpu") -> bool:
-    """Whether to compute in bfloat16; "auto" does where the device, cpu or cuda, has instructions for it."""
-    if kind == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return precision == "bf16" or (precision == "auto" and fast)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan.device import Precision
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
 from worldgan.models.backbones import backbone
 from worldgan.models.learning import (
     OptimiserConfig,
-    Precision,
     RolloutLearner,
     initialised,
 )

@@ -11,12 +11,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from worldgan.device import Precision
 from worldgan.models.backbone import BackboneConfig
 from worldgan.models.backbones import backbone
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
-    Precision,
     RolloutLearner,
     Transition,
     initialised,

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan import parallel
+from worldgan.device import Precision
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
@@ -21,7 +22,6 @@ from worldgan.models.blocks import TransitionEncoder, compute_dtype
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
-    Precision,
     RolloutLearner,
     Transition,
     initialised,

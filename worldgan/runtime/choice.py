@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from worldgan.arrays import Array, ArrayModel
+from worldgan.device import Precision
 from worldgan.errors import WorldganError, unknown
 from worldgan.files import atomic_write
-from worldgan.models.learning import Precision
 from worldgan.models.world import NextFrameModel, NoisePredictor
 from worldgan.runtime.compiled import Compiled
 from worldgan.runtime.graph import StepGraph, stepping, traced, write

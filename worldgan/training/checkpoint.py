@@ -12,11 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from worldgan.config import UnknownKey, from_mapping, to_mapping
-from worldgan.device import Device, chosen
+from worldgan.device import Device, Precision, chosen, uses_bf16
 from worldgan.errors import WorldganError
 from worldgan.files import atomic_write
 from worldgan.models import FAMILIES
-from worldgan.models.learning import Precision, uses_bf16
 from worldgan.models.world import NextFrameModel
 from worldgan.parallel import led
 from worldgan.sizes import filled
