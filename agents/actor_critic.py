@@ -83,9 +83,9 @@ class ActorCritic(nn.Module):
 class Actor:
     """An ``Agent`` that draws its actions. Those of an episode depend on what it sees and on the episode's number."""
 
-    def __init__(self, networks: ActorCritic, *, seed: int, first: int = 0) -> None:
-        """first: number of the first episode that it will play."""
-        self.networks = networks
+    def __init__(self, networks: ActorCritic, *, seed: int, first: int = 0, deterministic: bool = False) -> None:
+        """first: number of the first episode that it will play.    deterministic: does what is likeliest, always."""
+        self.networks, self._deterministic = networks, deterministic
         self._memory = Memory(networks.spec, networks.frames)
         self._seed, self._numbers = seed, count(first)
         self._rows: list[np.random.Generator] = []
@@ -123,5 +123,5 @@ class Actor:
     @torch.no_grad()
     def _drawn(self, seen: Tensor, noise: Tensor) -> Tensor:
         """What is seen, uint8 [B, F, C, H, W], and standard normal noise [B, A] -> encoded actions [B, A]."""
-        choice = self.networks.choice
-        return choice.encoded(choice.draw(self.networks.actor(seen), noise))
+        choice, stated = self.networks.choice, self.networks.actor(seen)
+        return choice.encoded(choice.likeliest(stated) if self._deterministic else choice.draw(stated, noise))

@@ -7,6 +7,7 @@ from typing import Protocol, final
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from worldgan.actions import ActionSpec
 from worldgan.agents.beliefs import Categorical
@@ -26,6 +27,9 @@ class Choice(Protocol):
 
     def draw(self, stated: Tensor, noise: Tensor) -> Tensor:
         """[B, P] and standard normal noise [B, A] -> what is drawn [B, A]."""
+
+    def likeliest(self, stated: Tensor) -> Tensor:
+        """[B, P] -> what is drawn most often [B, A]."""
 
     def encoded(self, drawn: Tensor) -> Tensor:
         """What is drawn [..., A] -> the encoded action."""
@@ -48,6 +52,11 @@ class OneOfEach:
     def draw(self, stated: Tensor, noise: Tensor) -> Tensor:
         """One-hot."""
         return self._belief.sample(self._probabilities(stated), noise[:, None])[:, 0]
+
+    def likeliest(self, stated: Tensor) -> Tensor:
+        """One-hot."""
+        parts = torch.split(stated, self._sizes, dim=-1)
+        return torch.cat([one_hot(part.argmax(-1), part.shape[-1]).float() for part in parts], dim=-1)
 
     def encoded(self, drawn: Tensor) -> Tensor:
         """The same."""
@@ -78,6 +87,10 @@ class ClippedNormal:
         """Not clipped, so that its likelihood is that of the normal distribution."""
         mean, deviation = self._moments(stated)
         return mean + deviation * noise
+
+    def likeliest(self, stated: Tensor) -> Tensor:
+        """The mean."""
+        return self._moments(stated)[0]
 
     def encoded(self, drawn: Tensor) -> Tensor:
         """Clipped."""

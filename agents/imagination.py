@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from worldgan.agents.actor_critic import ActorCritic
-from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, reached, spread
+from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, normalised, reached
 from worldgan.agents.recall import Recall
 from worldgan.config import check_fields
 from worldgan.device import Precision, uses_bf16
@@ -25,22 +25,22 @@ class DreamConfig:
     """steps or minutes: the budget; exactly one of them.    batch: B, states imagined from per update.
     horizon: T, steps imagined.    discount: per step.    trace: lambda of ``lambda_returns``.
     epochs, parts: how often a dream is learnt from, and in how many steps each time, of B / parts rows.
-    trust: see ``actor_loss``.    entropy: weight of staying undecided, against advantages on a scale of about 1.
+    trust: see ``actor_loss``.    entropy: weight of staying undecided, against advantages of size 1.
     width, units: see ``ActorCritic``.    rate, clip: of Adam, and the norm that gradients are clipped to.
-    average: share of the critic that the slow one takes over per step, and of the returns' spread in its average.
+    average: share of the critic that the slow one takes over per step.
     precision: that actor and critic learn in.    checkpoint_minutes, log_steps: how often to save and to log.
     """
 
     steps: int | None = None
     minutes: float | None = None
-    batch: int = 64
+    batch: int = 128
     horizon: int = 15
     discount: float = 0.99
     trace: float = 0.95
-    epochs: int = 4
+    epochs: int = 2
     parts: int = 4
-    trust: float = 0.2
-    entropy: float = 1e-2
+    trust: float = 0.1
+    entropy: float = 4e-2
     width: int = 16
     units: int = 256
     rate: float = 3e-4
@@ -97,7 +97,6 @@ class Dreamer:
     def __init__(self, model: WorldModel[Any], networks: ActorCritic, config: DreamConfig) -> None:
         self.model, self.networks, self.config = Recall(model, networks.frames), networks, config
         self.slow = copy.deepcopy(networks.critic).requires_grad_(False)
-        self.scale = 0.0
         self.optimiser = torch.optim.Adam(networks.parameters(), lr=config.rate, eps=1e-5)
 
     def update(self, starts: tuple[Tensor, Tensor], number: int) -> Metrics:
@@ -105,10 +104,9 @@ class Dreamer:
         config, generator = self.config, torch_rng(self.config.seed, "dream", number)
         dream = dreamt(self.model, self.networks, starts, horizon=config.horizon, generator=generator)
         weights, returns = reached(dream.continues), self.returns(dream)
-        self.widen(spread(returns))
         with torch.no_grad():
             before, _, values = self.judge(dream)
-        advantages = (returns - values) / max(1.0, self.scale)
+        advantages = normalised(returns - values, weights)
         parts = min(config.parts, len(returns))
         for part in [slice(first, None, parts) for first in range(parts)] * config.epochs:
             log_probs, entropies, values = self.judge(Dreamt(*(each[part] for each in dream)))
@@ -125,7 +123,6 @@ class Dreamer:
             "return": float(returns[:, 0].mean()),
             "reward": float(dream.rewards.mean()),
             "length": float(weights.sum(1).mean()),
-            "scale": self.scale,
         }
 
     def judge(self, dream: Dreamt) -> tuple[Tensor, Tensor, Tensor]:
@@ -141,10 +138,6 @@ class Dreamer:
         discount, trace = self.config.discount, self.config.trace
         values = self.slow(dream.seen)[..., 0]
         return lambda_returns(dream.rewards, dream.continues, values, discount=discount, trace=trace)
-
-    def widen(self, spread: float) -> None:
-        """Average the spread of returns over updates; the first stands for those before it."""
-        self.scale = self.scale + self.config.average * (spread - self.scale) if self.scale else spread
 
     def descend(self, loss: Tensor) -> None:
         """One step down, after which the slow critic follows. Raises WorldganError before a step that is not finite."""
@@ -166,7 +159,6 @@ class Dreamer:
             "networks": self.networks.state_dict(),
             "slow": self.slow.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "scale": self.scale,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -174,4 +166,3 @@ class Dreamer:
         self.networks.load_state_dict(state["networks"])
         self.slow.load_state_dict(state["slow"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scale = float(state["scale"])

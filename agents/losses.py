@@ -10,6 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SMALL = 1e-3
+"""Advantages of this size are noise; rewards are commonly of size 1."""
+
 
 def lambda_returns(rewards: Tensor, continues: Tensor, values: Tensor, *, discount: float, trace: float) -> Tensor:
     """What states 0..T - 1 turned out to be worth [B, T].
@@ -32,10 +35,13 @@ def reached(continues: Tensor) -> Tensor:
     return torch.cat([ones, continues[:, :-1]], dim=1).cumprod(1)
 
 
-def spread(returns: Tensor) -> float:
-    """From the 5th to the 95th percentile, so that an outlier does not make all the rest look alike."""
-    low, high = torch.quantile(returns.flatten(), torch.tensor([0.05, 0.95])).tolist()
-    return float(high - low)
+def normalised(advantages: Tensor, weights: Tensor) -> Tensor:
+    """Of mean square 1 over [B, T], each step with its weight, so that one entropy bonus suits games of all scales.
+
+    Where nothing is to be gained they are not blown up: below ``SMALL`` they are divided by that.
+    """
+    size = ((weights * advantages.square()).sum() / weights.sum()).sqrt()
+    return advantages / size.clamp(min=SMALL)
 
 
 def actor_loss(

@@ -23,6 +23,16 @@ def test_actions_are_the_spaces_own(kind):
     assert spec.encode(spec.decode(encoded)) == pytest.approx(encoded, abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_the_likeliest_is_more_likely_than_what_is_drawn(kind):
+    choice, generator = choice_of(ACTIONS[kind]), torch.Generator().manual_seed(0)
+    stated = torch.randn(200, choice.outputs, generator=generator)
+    drawn = choice.draw(stated, torch.randn(200, ACTIONS[kind].size, generator=generator))
+    best, others = choice.log_prob(stated, choice.likeliest(stated)), choice.log_prob(stated, drawn)
+    assert (best >= others).all()
+    assert (best > others).any()
+
+
 def test_probabilities_are_those_stated_and_none_is_ever_nothing():
     choice = OneOfEach((2, 3))
     stated = torch.tensor([100.0, 0.0, 0.0, 0.0, 100.0])

@@ -16,7 +16,7 @@ from worldgan.errors import WorldganError
 from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec
 
-SMALL = DreamConfig(batch=32, width=8, units=32, rate=3e-3, precision="fp32")
+SMALL = DreamConfig(batch=32, width=8, units=32, rate=3e-3, entropy=1e-2, precision="fp32")
 
 
 def starts(model, *places):
@@ -38,7 +38,7 @@ def test_the_way_to_the_goal_is_found(kind):
     """The best return is the discount to the power of the steps before the goal: 5 along the axes, 2 askew."""
     model = grid(kind)
     begun = starts(model, *[(0, 0)] * 32)
-    dreamer, metrics = learnt(model, begun, 20, replace(SMALL, horizon=12, discount=0.9))
+    dreamer, metrics = learnt(model, begun, 40, replace(SMALL, horizon=12, discount=0.9))
     best = 0.9 ** (5 if kind == "discrete" else 2)
     assert 0.75 * best < metrics["return"] <= best + 0.01
     expected = dreamer.networks.value(dreamer.model.start(*begun))
@@ -48,7 +48,7 @@ def test_the_way_to_the_goal_is_found(kind):
 def test_the_lucky_draw_is_not_taken():
     """One action in ten pays 10, and costs 5 otherwise: the other, which pays 1, is better."""
     begun = (torch.zeros(32, 1, 1, 2, 2, dtype=torch.uint8), torch.zeros(32, 0, 2))
-    dreamer, _ = learnt(LotteryModel(), begun, 15, replace(SMALL, horizon=3, discount=0.5))
+    dreamer, _ = learnt(LotteryModel(), begun, 40, replace(SMALL, horizon=3, discount=0.5))
     player = Actor(dreamer.networks, seed=0)
     assert (player.act(np.zeros((200, 2, 2, 1), np.uint8)) == 0).mean() > 0.9
     value = float(dreamer.networks.value(dreamer.model.start(*begun))[0])
@@ -58,7 +58,7 @@ def test_the_lucky_draw_is_not_taken():
 def test_nothing_counts_behind_an_end():
     """In the dot world (0, 0) ends the game. One step up it is nearest; the rest of row 0 pays 1 a step for ever."""
     model = PerfectModel(context=1)
-    dreamer, _ = learnt(model, starts(model, *[(1, 0)] * 32), 15, replace(SMALL, horizon=8))
+    dreamer, _ = learnt(model, starts(model, *[(1, 0)] * 32), 30, replace(SMALL, horizon=8))
     up = Actor(dreamer.networks, seed=0).act(picture(model, *[(1, 0)] * 100)) == 1
     assert up.mean() < 0.1
 
@@ -75,11 +75,10 @@ def test_updates_are_a_function_of_their_numbers():
         again.update(begun, number)
     pairs = zip(whole.networks.parameters(), again.networks.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
-    assert whole.scale == again.scale
 
 
 OTHER = {
-    "horizon": 3, "discount": 0.5, "trace": 0.5, "epochs": 2, "parts": 2, "trust": 0.01, "entropy": 0.5, "width": 4,
+    "horizon": 3, "discount": 0.5, "trace": 0.5, "epochs": 3, "parts": 2, "trust": 0.01, "entropy": 0.5, "width": 4,
     "units": 16, "rate": 1e-2, "clip": 1e-6, "average": 0.5, "precision": "bf16", "seed": 1,
 }  # fmt: skip
 LOOP = {"steps", "minutes", "batch", "checkpoint_minutes", "log_steps"}
@@ -130,30 +129,6 @@ def test_infinite_gradients_are_refused_before_the_step():
     with pytest.raises(WorldganError, match="expected finite gradients"):
         dreamer.update(begun, 1)
     assert torch.equal(dreamer.networks.actor.head.weight, before)
-
-
-def test_the_spread_of_returns_is_averaged_from_the_first_on():
-    networks = ActorCritic(dot_spec(), 1, width=4, units=8, seed=0)
-    dreamer, found = Dreamer(PerfectModel(), networks, replace(SMALL, average=0.5)), []
-    for spread in (4.0, 2.0, 8.0):
-        dreamer.widen(spread)
-        found.append(dreamer.scale)
-    assert found == [4.0, 3.0, 5.5]
-
-
-def test_advantages_on_a_scale_below_one_are_left_as_they_are():
-    model = TableModel()
-    begun = (pixels.to_uint8(model.picture(torch.arange(32) % 5))[:, None], torch.zeros(32, 0, 2))
-
-    def weights(scale):
-        networks = ActorCritic(model.spec, 1, width=8, units=32, seed=0)
-        dreamer = Dreamer(model, networks, replace(SMALL, average=1e-9))
-        dreamer.scale = scale
-        dreamer.update(begun, 0)
-        return torch.cat([value.detach().flatten() for value in networks.actor.parameters()])
-
-    assert torch.equal(weights(0.2), weights(0.9))
-    assert not torch.equal(weights(0.9), weights(4.0))
 
 
 def test_what_is_recalled_is_what_was_seen_last():
@@ -212,6 +187,14 @@ def test_an_episode_is_played_as_its_number_says():
     assert not np.array_equal(acts(player, frames), together)
 
 
+def test_an_actor_that_is_deterministic_does_what_is_likeliest():
+    networks = ActorCritic(dot_spec(), 1, width=4, units=8, seed=0)
+    networks.actor.head.bias.data[3] = 0.1
+    player, frames = Actor(networks, seed=0, deterministic=True), picture(PerfectModel(), *[(1, 1)] * 50)
+    assert player.act(frames).tolist() == [3] * 50
+    assert set(Actor(networks, seed=0).act(frames).tolist()) > {3}
+
+
 class Lagging(torch.nn.Module):
     """States to go down where the dot was in an even row a step ago, else right."""
 
@@ -238,7 +221,7 @@ def test_its_critic_tells_planners_what_lies_behind_the_horizon():
     model = grid("discrete")
     places = [(row, column) for row in range(4) for column in range(4)]
     begun = starts(model, *(places * 2))
-    dreamer, _ = learnt(model, begun, 25, replace(SMALL, horizon=12, discount=0.9))
+    dreamer, _ = learnt(model, begun, 50, replace(SMALL, horizon=12, discount=0.9))
     config = PlannerConfig(horizon=2, candidates=60, samples=1, discount=0.9)
     planner = PLANNERS["shooting"](Recall(model, 1), config, value=dreamer.networks.value)
     assert set(planner.act(picture(model, (0, 3), (1, 3), (3, 0), (3, 1))).tolist()) <= {2, 4}

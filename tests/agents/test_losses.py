@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from worldgan.agents.choices import OneOfEach
-from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, reached, spread
+from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, normalised, reached
 
 REWARDS = torch.tensor([[1.0, 2.0, 4.0]])
 CONTINUES = torch.tensor([[1.0, 0.5, 1.0]])
@@ -35,11 +35,16 @@ def test_what_may_have_ended_counts_less():
     assert reached(torch.tensor([[0.5, 0.0, 1.0]])).tolist() == [[1.0, 0.5, 0.0]]
 
 
-def test_spread_ignores_outliers():
-    returns = torch.arange(101.0)
-    assert spread(returns) == pytest.approx(90)
-    returns[100] = 1e6
-    assert spread(returns) == pytest.approx(90)
+def test_advantages_have_one_size_whatever_rewards_are_worth():
+    advantages, weights = torch.tensor([[3.0, -4.0, 1e6]]), torch.tensor([[1.0, 1.0, 0.0]])
+    found = normalised(advantages, weights)
+    assert found[0, :2].square().mean() == pytest.approx(1)
+    assert torch.allclose(normalised(100 * advantages, weights), found)
+
+
+def test_noise_of_the_critic_is_not_blown_up():
+    noise = torch.full((2, 3), 1e-6)
+    assert normalised(noise, torch.ones(2, 3)).abs().max() < 0.01
 
 
 def test_the_gradient_raises_the_better_action_of_a_bandit():

@@ -142,9 +142,11 @@ class Learn:
     """``worldgan learn`` with a model of the family of its name: an agent trained in imagination, round after round.
 
     loop: fields of LearnConfig, without budget, family and seeds.
+    deterministic: plays its likeliest action when it is scored.
     """
 
     loop: dict[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
 
     def config(self, job: Job) -> LearnConfig:
         """How it learns. Raises WorldganError for an unknown field."""
@@ -165,7 +167,8 @@ class Learn:
         out = job.folder / "learnt"
         learn(job.make_env, job.spec(), self.config(job), out, resume=True)
         episodes = [json.loads(line) for line in (out / "returns.jsonl").read_text().splitlines()]
-        agent = Actor(AgentFolder(out / "agent").networks(), seed=derive(job.seed, "benchmark"))
+        networks = AgentFolder(out / "agent").networks()
+        agent = Actor(networks, seed=derive(job.seed, "benchmark"), deterministic=self.deterministic)
         curve = recent([(each["steps"], each["return"]) for each in episodes])
         return Learnt(agent, episodes[-1]["steps"], curve, resumed=True)
 
