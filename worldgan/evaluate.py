@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from worldgan import envs
+from worldgan.agents import AgentFolder, check_match
 from worldgan.data.collect import MakeEnv
 from worldgan.data.store import EpisodeStore
 from worldgan.data.windows import sequences
@@ -47,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measurement:
-    """How: see ``worldgan.cli.evaluate``.    data: folder of the data set."""
+    """How: see ``worldgan.cli.evaluate``.    data, agent: folders of a data set and of an agent."""
 
     data: Path
     horizon: int = 50
@@ -55,6 +56,14 @@ class Measurement:
     samples: int = 4
     policies: int = 10
     seed: int = 0
+    agent: Path | None = None
+
+    def chosen(self, model: WorldModel[Any]) -> ranking.Policies:
+        """The policies to rank. Raises WorldganError for an agent that is damaged or another env's."""
+        actor = None if self.agent is None else AgentFolder(self.agent).networks()
+        if actor is not None:
+            check_match(actor.spec, model.spec, what="an agent")
+        return ranking.policies(model, self.policies, seed=self.seed, actor=actor)
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,10 @@ def evaluate(
     report_progress: gets the share done, 0 to 1.
     Raises WorldganError for what cannot be measured, most of it before anything is done.
     """
-    if how.policies:
-        ranking.check_policies(how.policies)
     models = {each.name: each.model for each in subjects}
+    if how.policies:
+        for model in models.values():
+            how.chosen(model)
     store, sizes = EpisodeStore.open(how.data), {"horizon": how.horizon, "windows": how.windows}
     windows = held_out.shared(models, store, **sizes, samples=how.samples, seed=how.seed)
     policies = how.policies if how.policies and _installed(store.spec, models) else 0
@@ -116,8 +126,7 @@ def perform(job: Job) -> Measured | Earned:
         store = EpisodeStore.open(how.data)
         windows = sequences(store, context=model.context, horizon=how.horizon, count=how.windows, seed=how.seed)
         return held_out.measured(model, job.subject.name, windows, samples=how.samples, seed=how.seed)
-    policies = ranking.policies(model, how.policies, seed=how.seed)
-    return ranking.earn(model, _maker(job.spec), policies, job.policy, horizon=how.horizon, seed=how.seed)
+    return ranking.earn(model, _maker(job.spec), how.chosen(model), job.policy, horizon=how.horizon, seed=how.seed)
 
 
 def _maker(spec: EnvSpec) -> MakeEnv:
@@ -141,9 +150,6 @@ def _ranked(
     models: dict[str, WorldModel[Any]], how: Measurement, out: Path, earned: Sequence[dict[str, Earned]]
 ) -> str:
     """Write up the ranks.    earned: model -> what each policy earned in it."""
-    found = {
-        name: ranking.ranked(ranking.policies(model, how.policies, seed=how.seed), [each[name] for each in earned])
-        for name, model in models.items()
-    }
+    found = {name: ranking.ranked(how.chosen(model), [each[name] for each in earned]) for name, model in models.items()}
     ranking.write_rankings(out, found)
     return ranking.table(found)

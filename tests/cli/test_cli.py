@@ -150,6 +150,10 @@ def test_from_nothing_to_a_played_episode(tmp_path: Path, capsys: pytest.Capture
     plans["mcts"] = ("--set", "simulations=3", *cautious)
     assert "agent at" in run("dream", "gan", "--out", "agent", "--steps", 2, "--set", "batch=4", "units=8")
     assert "agent at" in run("dream", "gan", "--out", "agent", "--steps", 3, "--resume", "--set", "batch=4", "units=8")
+    ranked = ("--agent", "agent", "--policies", 3, "--horizon", 3, "--windows", 2)
+    run("evaluate", "--runs", "gan", "--data", "data", "--out", "ranked", *ranked)
+    policies = json.loads(Path("ranked/ranking.json").read_text())["gan"]["policies"]
+    assert policies == ["random", "planner, epsilon 0", "actor, epsilon 0"]
     plans |= {"actor": ("--agent", "agent"), "cem": ("--agent", "agent")}
     for planner, more in plans.items():
         line = ("plan", "--model", "gan", "--env", PADDLE, "--out", planner, "--planner", planner, *planning, *more)

@@ -66,6 +66,7 @@ def test_data_of_another_frame_size(dots: Path, paddle: Path, refused: Refused) 
     evaluated = refused("evaluate", "--runs", paddle, "--data", dots, "--out", "report", "--horizon", 3)
     assert "(8, 8, 3)" in evaluated
     assert "(32, 32, 3)" in evaluated
+    assert "nobody" in refused("evaluate", "--runs", paddle, "--data", dots, "--out", "report", "--agent", "nobody")
     resumed = refused(*train_line(dots, paddle, "training.steps=9"), "--resume")
     assert "spec." in resumed
     planned = refused(*plan_line(paddle, PADDLE, "--env-args", "size=16"))

@@ -9,6 +9,7 @@ from agent_fakes import ACTIONS, DotEnv, grid
 from fakes import PerfectModel, dot_spec
 from PIL import Image
 
+from worldgan.agents import ActorCritic
 from worldgan.agents.policies import EpsilonGreedy, Habit
 from worldgan.data.collect import RandomPolicy
 from worldgan.errors import WorldganError
@@ -40,6 +41,17 @@ def test_a_perfect_model_ranks_as_the_real_env_does():
     earned = dict(zip(found.policies, found.real[:, -1], strict=True))
     assert max(earned, key=earned.__getitem__) == "planner, epsilon 0"
     assert earned["planner, epsilon 0"] > earned["planner, epsilon 0.5"] > earned["random"]
+
+
+def test_an_actor_takes_the_place_of_habits():
+    model = PerfectModel(context=1)
+    actor = ActorCritic(model.spec, 1, width=4, units=8, seed=0)
+    actor.actor.head.bias.data[3] = 99.0  # left, to the end of the row
+    found = rank(model, DotEnv, policies(model, 7, seed=0, actor=actor), **SIZES)
+    assert found.policies[4:] == ("actor, epsilon 0", "actor, epsilon 0.33", "actor, epsilon 0.67")
+    assert not any("habit" in name for name in found.policies)
+    assert np.allclose(found.simulated, found.real)
+    assert len(np.unique(found.real[4:, -1])) == 3
 
 
 def test_a_model_that_takes_losses_for_gains_ranks_the_other_way():

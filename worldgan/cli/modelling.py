@@ -98,6 +98,7 @@ def evaluate(
     windows: int = 64,
     samples: int = 4,
     policies: int = 10,
+    agent: Path | None = None,
     seed: int = 0,
     workers: str = "1",
     device: Device = "cpu",
@@ -115,6 +116,7 @@ def evaluate(
         windows: how many contexts.
         samples: rollouts per context for the "best of N" metrics and the energy score, which needs 2 to see chance.
         policies: how many are ranked by their returns, minutes of work for large frames; 0 ranks none.
+        agent: folder of an agent that dream or learn trained, which a part of these policies then follow.
         seed: of windows, samples and policies.
         workers: processes that share out the runs' curves and policies; or "ray", for a whole cluster.
         device: what the models compute on.
@@ -128,7 +130,7 @@ def evaluate(
     families = [saved(path).info().family for path in runs]
     names = families if len({*families}) == len(families) else [str(path) for path in runs]
     subjects = [Subject(name, here / path, device) for name, path in zip(names, runs, strict=True)]
-    how = Measurement(here / data, horizon, windows, samples, policies, seed)
+    how = Measurement(here / data, horizon, windows, samples, policies, seed, None if agent is None else here / agent)
     with progress("evaluate", 100, unit="%") as report:
         told = lambda done, note="": report(100 * done, note)  # noqa: E731
         tables = measure(subjects, how, out, executor=executor, report_progress=told)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from worldgan import pixels
-from worldgan.agents import PLANNERS, Memory, PlannerConfig, check_match
+from worldgan.agents import PLANNERS, Actor, ActorCritic, Memory, PlannerConfig, check_match
 from worldgan.agents.policies import EpsilonGreedy, Habit
 from worldgan.data.collect import MakeEnv, RandomPolicy
 from worldgan.envs import env_spec
@@ -82,26 +82,34 @@ def check_policies(count: int) -> None:
         raise WorldganError(f"expected at least {FEWEST} policies to rank, got {count}")
 
 
-def policies(model: WorldModel[Any], count: int, *, seed: int) -> Policies:
+def policies(model: WorldModel[Any], count: int, *, seed: int, actor: ActorCritic | None = None) -> Policies:
     """``count`` policies of different strength in any game.
 
     One plays at random; half of the others plan in the model but play at random in a share of their steps, from 0 up;
-    the rest play actions in proportions of their own. Raises as ``check_policies``.
+    the rest play actions in proportions of their own or, if there is an actor, are mixtures of it and chance, too.
+    Raises as ``check_policies``.
     """
     check_policies(count)
     actions, levels = model.spec.actions, (count - 1) // 2
-    found: dict[str, Callable[[], Agent]] = {"random": partial(RandomPolicy, actions, seed=seed)}
-    for epsilon in np.linspace(0, 1, levels, endpoint=False).tolist():
-        found[f"planner, epsilon {epsilon:.2g}"] = partial(_mixture, model, epsilon, seed)
-    for number in range(count - len(found)):
-        found[f"habit {number + 1}"] = partial(Habit, actions, seed=derive(seed, "habit", number))
-    return found
+    chance, rest = partial(RandomPolicy, actions, seed=seed), count - 1 - levels
+    planner = partial(PLANNERS["shooting"], model, replace(PLANNER, seed=seed))
+    found: dict[str, Callable[[], Agent]] = {"random": chance}
+    found |= _mixtures("planner", planner, chance, levels, seed)
+    if actor is not None:
+        return found | _mixtures("actor", partial(Actor, actor, seed=seed), chance, rest, seed)
+    return found | {f"habit {n + 1}": partial(Habit, actions, seed=derive(seed, "habit", n)) for n in range(rest)}
 
 
-def _mixture(model: WorldModel[Any], epsilon: float, seed: int) -> Agent:
-    planner = PLANNERS["shooting"](model, replace(PLANNER, seed=seed))
-    chance = RandomPolicy(model.spec.actions, seed=seed)
-    return EpsilonGreedy(planner, chance, epsilon=epsilon, seed=seed)
+def _mixtures(
+    name: str, able: Callable[[], Agent], chance: Callable[[], Agent], levels: int, seed: int
+) -> dict[str, Callable[[], Agent]]:
+    """``able``, disturbed by chance in a share of its steps from 0 up."""
+
+    def mixture(epsilon: float) -> Agent:
+        return EpsilonGreedy(able(), chance(), epsilon=epsilon, seed=seed)
+
+    shares = np.linspace(0, 1, levels, endpoint=False).tolist()
+    return {f"{name}, epsilon {share:.2g}": partial(mixture, share) for share in shares}
 
 
 def rank(
