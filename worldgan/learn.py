@@ -49,7 +49,7 @@ class LearnConfig:
     every: int = 2000
     epsilon: float = 0.05
     updates: int = 400
-    dreams: int = 200
+    dreams: int = 50
     seed: int = 0
     family: str = "gan"
     model: dict[str, Any] = field(default_factory=dict)
