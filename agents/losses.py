@@ -46,7 +46,7 @@ def normalised(advantages: Tensor, weights: Tensor) -> Tensor:
 
 def actor_loss(
     log_probs: Tensor,
-    drawn: Tensor,
+    before: Tensor,
     entropies: Tensor,
     advantages: Tensor,
     weights: Tensor,
@@ -57,11 +57,11 @@ def actor_loss(
     """The clipped surrogate with a bonus for staying undecided: the mean over [B, T], each step with its weight.
 
     Schulman et al. 2017, "Proximal Policy Optimization Algorithms", equation 7; REINFORCE while the actor is as it was.
-    log_probs: of the actions, in nats.    drawn: what they were when the actions were drawn.    advantages: what these
+    log_probs: of the actions, in nats.    before: what they were when the actions were drawn.    advantages: what these
     earned beyond what was expected. No gradient goes through the last two.    entropy: weight of the bonus.
     trust: share by which an action may become more probable, or less, before its advantage counts no more.
     """
-    ratio, gains = (log_probs - drawn.detach()).exp(), advantages.detach()
+    ratio, gains = (log_probs - before.detach()).exp(), advantages.detach()
     gained = torch.minimum(ratio * gains, ratio.clamp(1 - trust, 1 + trust) * gains)
     return -(weights * (gained + entropy * entropies)).mean()
 
