@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from worldgan.training.trainer import train
 
 torch.set_num_threads(1)  # test tensors are too small to share out, and waiting threads would only spin
 network.refuse()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
 
 PADDLE = "worldgan/Paddle-v0"
 
