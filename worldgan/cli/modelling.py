@@ -116,7 +116,7 @@ def evaluate(
         windows: how many contexts.
         samples: rollouts per context for the "best of N" metrics and the energy score, which needs 2 to see chance.
         policies: how many are ranked by their returns, minutes of work for large frames; 0 ranks none.
-        agent: folder of an agent that dream or learn trained, which a part of these policies then follow.
+        agent: folder of an agent that dream or learn trained, which a part of these policies follow, if any are ranked.
         seed: of windows, samples and policies.
         workers: processes that share out the runs' curves and policies; or "ray", for a whole cluster.
         device: what the models compute on.
