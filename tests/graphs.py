@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from worldgan.config import to_mapping
-from worldgan.runtime.session import KEY, ODDS, Card
+from worldgan.runtime.session import CODES, KEY, Card
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
@@ -18,7 +18,7 @@ FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 def graph(card: Card, zeros: int = 1, shares: Sequence[float] = ()) -> Any:
     """A model that shows the last frame again, and adds the mean of so many zeros to the reward.
 
-    shares: what it says of the odds of codes, if its card has values; all are the same if not given.
+    shares: what it says of the odds of codes, if its card lists any; all are the same if not given.
     """
     kinds = {"uint8": TensorProto.UINT8, "float": FLOAT}
     shapes = card.shapes().items()
@@ -34,16 +34,19 @@ def graph(card: Card, zeros: int = 1, shares: Sequence[float] = ()) -> Any:
     last = helper.make_tensor("last", INT64, [], [card.context - 1])
     count = helper.make_tensor("count", INT64, [1], [zeros])
     known = [last, count]
-    if card.values:
+    if card.listed:
         nodes += [
             helper.make_node("ReduceMean", ["actions"], ["means"], axes=[1, 2], keepdims=1),
             helper.make_node("Flatten", ["means"], ["column"], axis=1),
             helper.make_node("Mul", ["column", "none"], ["nothing"]),
-            helper.make_node("Add", ["nothing", "shares"], [ODDS]),
+            helper.make_node("Add", ["nothing", "shares"], [CODES[1]]),
+            helper.make_node("Mul", ["means", "blank"], [CODES[0]]),
         ]
-        told = shares or [1 / card.codes] * card.codes
+        told = shares or [1 / card.listed] * card.listed
         known += [helper.make_tensor("none", FLOAT, [len(told)], [0.0] * len(told))]
         known += [helper.make_tensor("shares", FLOAT, [len(told)], told)]
+        size = card.listed * card.chances
+        known += [helper.make_tensor("blank", FLOAT, [card.listed, card.chances], [0.0] * size)]
     outputs = [values.pop(name) for name in card.outputs]
     made = helper.make_graph(nodes, "step", list(values.values()), outputs, known)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

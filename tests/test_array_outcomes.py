@@ -13,50 +13,16 @@ from fakes import dot_spec
 from graphs import graph
 
 from worldgan.errors import WorldganError
-from worldgan.models.backbone import Seen
-from worldgan.models.chance import CodePrior
-from worldgan.models.learning import initialised
 from worldgan.models.world import NextFrameModel
 from worldgan.models.world import distinct as distinct_tensors
 from worldgan.pixels import to_float
-from worldgan.runtime.graph import without_odds, write
+from worldgan.runtime.graph import without_codes, write
 from worldgan.runtime.model import Exported
-from worldgan.runtime.outcomes import distinct, likeliest
+from worldgan.runtime.outcomes import distinct
 from worldgan.runtime.session import Card, Session
 from worldgan.seeding import torch_rng
 
-CARD = Card("gan", dot_spec(), 2, 2, "0.1.0", values=2)
-
-
-@pytest.mark.parametrize(("digits", "values"), [(1, 5), (3, 4), (8, 2)])
-@torch.no_grad()
-def test_noise_draws_the_most_probable_codes_in_their_order(digits: int, values: int) -> None:
-    prior, rng = initialised(lambda: CodePrior(digits, values, 16), 0), torch_rng(1)
-    prior.mix[-1].weight.mul_(30)  # odds from a half down to one in thousands
-    seen = Seen(torch.randn(6, 16, 2, 2, generator=rng), torch.randn(6, 16, generator=rng), torch.zeros(6, 3, 2, 2))
-    looked = prior.look_at(seen)
-    codes, odds = prior.every(looked)
-    for count in (1, 3, values**digits, 1000):
-        noise, probability = likeliest(odds.numpy(), values, digits, count)
-        number = min(count, values**digits)
-        assert noise.shape == (6, number, digits)
-        drawn = prior.draw(looked.repeat_interleave(number, 0), torch.from_numpy(noise).flatten(0, 1))
-        order = odds.argsort(dim=1, descending=True)[:, :number]
-        wide = odds.gather(1, order) > 1e-5
-        assert torch.equal(drawn.view(noise.shape)[wide], codes[order][wide])
-        assert np.array_equal(probability, odds.gather(1, order).numpy())
-        assert count > 1 or wide.all()
-    assert odds.max() > 2 * odds.mean()
-
-
-def test_what_is_certain_or_impossible_is_noise_too() -> None:
-    noise, probability = likeliest(np.array([[0.0, 0.0, 0.0, 1.0]], np.float32), 2, 2, 4)
-    assert probability.tolist() == [[1, 0, 0, 0]]
-    assert noise[0, 0].tolist() == [0.5, 0.5]
-    assert ((noise >= 0) & (noise < 1)).all()
-    noise, probability = likeliest(np.ones((3, 1), np.float32), 0, 0, 8)  # no chance: one code without digits
-    assert noise.shape == (3, 1, 0)
-    assert probability.tolist() == [[1]] * 3
+CARD = Card("gan", dot_spec(), 2, 2, "0.1.0", listed=4)
 
 
 @pytest.mark.parametrize("count", [1, 3, 12])
@@ -87,8 +53,8 @@ def test_a_quarter_of_the_range_is_alike_and_more_is_not() -> None:
 @torch.no_grad()
 def test_the_outcomes_of_codes_are_stated_as_in_torch(tmp_path: Path) -> None:
     step = untrained("gan")
-    step.networks.predictor.code.table.weight.mul_(20)  # type: ignore[union-attr]  # frames that differ visibly
-    step.networks.predictor.prior.mix[-1].weight.mul_(8)  # type: ignore[index, union-attr]  # and odds
+    step.networks.predictor.code.told.weight.mul_(20)  # type: ignore[union-attr]  # frames that differ visibly
+    step.networks.predictor.prior.where.weight.mul_(8)  # type: ignore[union-attr]  # and odds
     write(step, tmp_path / "model.onnx")
     given, action = starts(step), np.eye(5, dtype=np.float32)[[0, 1, 2, 3]]
     own = NextFrameModel(step.card.spec, step.card.context, step.networks)
@@ -109,18 +75,18 @@ def test_the_outcomes_of_codes_are_stated_as_in_torch(tmp_path: Path) -> None:
 def test_a_file_of_the_first_format_counts_samples(tmp_path: Path) -> None:
     step, given = untrained("gan"), starts(untrained("gan"))
     write(step, tmp_path / "model.onnx")
-    (tmp_path / "old.onnx").write_bytes(without_odds((tmp_path / "model.onnx").read_bytes(), step.card))
+    (tmp_path / "old.onnx").write_bytes(without_codes((tmp_path / "model.onnx").read_bytes(), step.card))
     old = card_in(tmp_path / "old.onnx") | {"format": 1}
-    assert old.pop("values") == 0
+    assert old.pop("listed") == 0
     model = Exported(altered(tmp_path / "old.onnx", tmp_path / "first.onnx", old)).model()
     found = model.outcomes(model.start(*given), np.eye(5, dtype=np.float32)[:4], 8, model.generator(0))
     assert not found.stated
     assert np.allclose(found.probability.sum(1), 1)
 
 
-@pytest.mark.parametrize("shares", [[0.5] * 4, [1.5, -0.5, 0.0, 0.0], [np.nan] * 4, [0.2] * 5])
+@pytest.mark.parametrize("shares", [[0.5] * 4, [0.5, -0.5, 0.0, 0.0], [np.nan] * 4, [0.0] * 4, [0.2] * 5])
 def test_odds_that_cannot_be_are_refused(shares: list[float], tmp_path: Path) -> None:
     onnx.save(graph(CARD, shares=shares), tmp_path / "model.onnx")
     with pytest.raises(WorldganError, match="damaged") as caught:
-        Session(tmp_path / "model.onnx").odds(np.zeros((3, 2, 3, 8, 8), np.uint8), np.zeros((3, 2, 5), np.float32))
+        Session(tmp_path / "model.onnx").likeliest(np.zeros((3, 2, 3, 8, 8), np.uint8), np.zeros((3, 2, 5), np.float32))
     assert "\n" not in str(caught.value)

@@ -139,7 +139,7 @@ def test_what_was_measured_survives_a_family_that_fails(
         ),
         (("gan", "mse"), ["--steps", 1, "--set", "mse.model.backbone.context=3"], r"one context length to compare"),
         (("gan", "mse"), ["--set", "training.steps=3", "mse.training.steps=2"], "the same for all families"),
-        (("gan", "mse"), ["--steps", 1, "--set", "model.digits=2"], "unknown config key 'model.digits'"),
+        (("gan", "mse"), ["--steps", 1, "--set", "model.events=2"], "unknown config key 'model.events'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_at_once(
@@ -165,6 +165,6 @@ def test_only_a_folder_of_this_comparison_is_written_to(paddle_data: Path, capsy
 
 
 def test_settings_are_for_all_families_or_for_one() -> None:
-    given = ["training.batch=4", "gan.model.digits=2", "mse.model.average=0.5"]
-    assert of_family("gan", ("gan", "mse"), given) == ["training.batch=4", "model.digits=2"]
+    given = ["training.batch=4", "gan.model.events=2", "mse.model.average=0.5"]
+    assert of_family("gan", ("gan", "mse"), given) == ["training.batch=4", "model.events=2"]
     assert of_family("mse", ("gan", "mse"), given) == ["training.batch=4", "model.average=0.5"]

@@ -144,7 +144,7 @@ def test_nan_is_no_agreement(written: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [(None, "format"), ({"format": 99}, "format"), ({"context": 3}, "damaged"), ({"chances": 9}, "damaged"),
-     ({"values": 0}, "damaged"),
+     ({"listed": 0}, "damaged"),
      ({"family": 3}, "family"), ({"surplus": 1}, "surplus")],
 )  # fmt: skip
 def test_a_card_that_does_not_fit_the_graph_is_refused(
@@ -168,7 +168,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 CARD = Card("gan", dot_spec(), 2, 3, "0.1.0")
-CODED = replace(CARD, values=2)
+CODED = replace(CARD, listed=2)
 
 OPENING = """
 import resource, sys
@@ -244,9 +244,9 @@ def test_a_card_declares_what_there_can_be(change: dict[str, Any]) -> None:
         replace(CARD, **change)
 
 
-@pytest.mark.parametrize("change", [{"values": -1}, {"values": 10**13}, {"values": 2, "chances": 10**7}])
+@pytest.mark.parametrize("change", [{"listed": -1}, {"listed": 10**13}, {"listed": 2, "chances": 0}])
 def test_a_card_declares_codes_that_there_can_be(change: dict[str, Any]) -> None:
-    with pytest.raises(WorldganError, match="expected chances of values"):
+    with pytest.raises(WorldganError, match="expected a list of codes"):
         replace(CARD, **change)
 
 
@@ -328,7 +328,7 @@ def test_the_command_writes_both_folders(paddle_run: Run, tmp_path: Path, monkey
     assert {file.name for file in site.iterdir()} == names
     assert (site / "ort" / "LICENSE").read_bytes() == b"MIT"
     whole, page = (Exported(tmp_path / kind / "model.onnx").model().session for kind in ("onnx", "web"))
-    assert (whole.card.values, page.card.values) == (4, 0)
+    assert (whole.card.listed, page.card.listed) == (32, 0)
     assert tuple(value.name for value in onnx.load(page.path).graph.output) == OUTPUTS  # the page would compute more
     game = json.loads((site / "game.json").read_text())
     height, width, channels = game["frame"]

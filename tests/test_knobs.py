@@ -58,7 +58,7 @@ OTHER: dict[str, Any] = {
     "average": 0.01,
     "clip": 0.02,
     "momentum": 0.0,
-    "parsimony": 0.0,  # the codes of so young a model draw the same: any price chooses alike
+    "parsimony": 10.0,  # the codes of so young a model draw the same: a small price chooses alike
 }
 
 

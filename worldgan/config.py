@@ -58,7 +58,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "") -
 
 
 def load(cls: type[T], source: str | Path | None, overrides: Sequence[str] = ()) -> T:
-    """Read ``cls`` from a YAML file or the name of a shipped preset, then apply overrides like ``model.digits=4``.
+    """Read ``cls`` from a YAML file or the name of a shipped preset, then apply overrides like ``model.events=4``.
 
     None starts from the defaults. Raises WorldganError for a missing file, bad YAML or a bad key.
     """

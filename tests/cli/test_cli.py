@@ -86,12 +86,12 @@ def settings_seen(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 
 
 def test_settings_may_follow_one_flag_or_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = settings_seen(monkeypatch, "--set", "model.digits=3", "training.batch=7", "training.rollout=[1, 2]")
+    one = settings_seen(monkeypatch, "--set", "model.events=4", "training.batch=7", "training.rollout=[1, 2]")
     many = settings_seen(
-        monkeypatch, "--set", "model.digits=3", "--set", "training.batch=7", "--set", "training.rollout=[1, 2]"
+        monkeypatch, "--set", "model.events=4", "--set", "training.batch=7", "--set", "training.rollout=[1, 2]"
     )
     assert one == many
-    assert (one.model, one.training.batch, one.training.rollout) == ({"digits": 3}, 7, (1, 2))
+    assert (one.model, one.training.batch, one.training.rollout) == ({"events": 4}, 7, (1, 2))
 
 
 def test_options_win_over_settings_and_settings_over_presets(monkeypatch: pytest.MonkeyPatch) -> None:

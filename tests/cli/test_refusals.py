@@ -201,7 +201,7 @@ def test_folders_that_hold_no_run(paddle_data: Path, refused: Refused) -> None:
 
 
 SETTINGS = [
-    (["model.digitz=3", "training.steps=2"], "unknown config key 'model.digitz': did you mean 'model.digits'?"),
+    (["model.eventz=3", "training.steps=2"], "unknown config key 'model.eventz': did you mean 'model.events'?"),
     (["trainning.steps=2"], "unknown config key 'trainning': did you mean 'training'?"),
     (["training.step=2"], "unknown config key 'training.step': did you mean 'training.steps'?"),
     (["family=gna", "training.steps=2"], "unknown family 'gna': did you mean 'gan'?"),
@@ -211,7 +211,7 @@ SETTINGS = [
     (["training.batch=8"], "expected either steps or minutes, got steps=None, minutes=None"),
     (["training.steps=0"], "expected training.steps of at least 1, got 0"),
     (["training.steps=1", "model.adversary.objective=hing"], "unknown objective 'hing': did you mean 'hinge'?"),
-    (["training.steps=1", "model.digits=0"], "expected model.digits >= 1, model.values >= 2 and values"),
+    (["training.steps=1", "model.events=0"], "expected model.events and kinds from 1 and favourites from 0"),
     (["training.steps=1", "model.backbone.context=0"], "expected model.backbone.context of at least 1, got 0"),
     (["training.steps=1", "model.backbone.width=50"], "expected widths that are multiples of 16, got 50"),
     (["training.steps=1", "model.adversary.width=8"], "expected widths that are multiples of 16, got 8"),

@@ -148,7 +148,7 @@ def runs(folder: Path) -> Reader:
 
     small = to_mapping(infos[0])
     sizes: tuple[dict[str, Any], ...] = (
-        {"model": small["model"] | {"digits": TB10}},
+        {"model": small["model"] | {"events": TB10}},
         {"model": small["model"] | {"backbone": {"context": 2, "width": 2**31}}},
         {"model": small["model"] | {"backbone": {"context": TB10, "width": 16}}},
         {"spec": small["spec"] | {"frame": [2**20, 2**20, 10]}},
@@ -231,7 +231,7 @@ def yamls(folder: Path) -> Reader:
     """Presets and configs."""
     file = folder / "config.yaml"
     seeds = [
-        b"family: gan\nmodel:\n  digits: 4\n  backbone: {context: 2, width: 16}\ntraining:\n  rollout: [1, 2]\n",
+        b"family: gan\nmodel:\n  events: 4\n  backbone: {context: 2, width: 16}\ntraining:\n  rollout: [1, 2]\n",
         b"training: &a {minutes: 0.5, labels: 0.1, seed: 3}\nfamily: mse\nmodel: {optimiser: {rate: 1e-3}}\n",
     ]
 
@@ -247,20 +247,20 @@ def yamls(folder: Path) -> Reader:
 
 def cards() -> Reader:
     """What model.onnx says of itself."""
-    seed = json.dumps(to_mapping(Card("gan", SPEC, 2, 4, "0.1.0", values=2))).encode()
+    seed = json.dumps(to_mapping(Card("gan", SPEC, 2, 4, "0.1.0", listed=2))).encode()
 
     def read(data: bytes) -> Any:
         return card_of(data.decode(errors="surrogateescape"), Path("model.onnx")).shapes()
 
     told = json.loads(seed)
-    sizes = ({"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}}, {"values": TB10}, {"chances": 2**26})
+    sizes = ({"spec": told["spec"] | {"frame": [2**20, 2**20, 10]}}, {"listed": TB10}, {"chances": 2**26})
     huge = (*(json.dumps(told | size).encode() for size in sizes), b"[" * 100_000)
     return Reader("model.onnx metadata", read, lambda rng: mutate(seed, [seed], rng), huge)
 
 
 def graphs(folder: Path) -> Reader:
     """model.onnx itself: a small graph, so that most of what is wrong is wrong with its structure."""
-    file, card = folder / "model.onnx", Card("gan", SPEC, 2, 4, "0.1.0", values=2)
+    file, card = folder / "model.onnx", Card("gan", SPEC, 2, 4, "0.1.0", listed=2)
     sound, others = graph(card).SerializeToString(), [holding(card, each) for each in wrong_tensors(1).values()]
 
     def read(data: bytes) -> Any:

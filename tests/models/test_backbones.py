@@ -37,7 +37,7 @@ def learner(family: str, kind: str, *more: str, seed: int = 0) -> Any:
 
 def quick(kind: str) -> Any:
     """Everything is at work within a few updates."""
-    settings = ("explore=20", "adversary.warmup=20", "digits=2", "values=2", "optimiser.rate=3e-3", "average=0.9")
+    settings = ("explore=20", "adversary.warmup=20", "events=2", "kinds=2", "optimiser.rate=3e-3", "average=0.9")
     return learner("gan", kind, *(f"model.{each}" for each in settings))
 
 

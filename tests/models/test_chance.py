@@ -1,62 +1,106 @@
-"""Codes are drawn with the odds that are stated, and an open digit is not a value."""
+"""Codes are drawn with the odds that are stated, a list ends once, and an open event is not a value."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from worldgan.models.backbone import Seen
-from worldgan.models.chance import CodeEmbedding, CodePrior, prefix
+from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix
 from worldgan.models.learning import initialised
 from worldgan.seeding import torch_rng
 
-DIGITS, VALUES, WIDTH = 2, 3, 16
+EVENTS, KINDS, WIDTH, GRID = 2, 2, 16, (2, 3)
+CHOICES = 1 + KINDS * 6
+ALL = [(0, 0), *((first, second) for first in range(1, CHOICES) for second in range(CHOICES))]
+"""Every code: a list that has ended goes on with nothing."""
 
 
 def prior() -> CodePrior:
-    made = initialised(lambda: CodePrior(DIGITS, VALUES, WIDTH), 0)
+    made = initialised(lambda: CodePrior(EVENTS, KINDS, WIDTH, GRID), 0)
     with torch.no_grad():
-        made.mix[-1].weight.mul_(8)  # odds that differ visibly
+        made.where.weight.mul_(8)  # odds that differ visibly
     return made
 
 
-def seen(rows: int) -> Seen:
+def looked(made: CodePrior, rows: int) -> Looked:
     rng = torch_rng(1)
-    features, condition = torch.randn(rows, WIDTH, 2, 2, generator=rng), torch.randn(rows, WIDTH, generator=rng)
-    return Seen(features, condition, torch.zeros(rows, 3, 2, 2))
+    features, condition = torch.randn(rows, WIDTH, *GRID, generator=rng), torch.randn(rows, WIDTH, generator=rng)
+    return made.look_at(Seen(features, condition, torch.zeros(rows, 3, *GRID)))
 
 
-def test_a_prefix_opens_the_digits_that_follow() -> None:
-    code = torch.tensor([[0, 1, 2], [2, 1, 0]])
-    assert prefix(code, torch.tensor([0, 2]), 3).tolist() == [[3, 3, 3], [2, 1, 3]]
+def test_a_prefix_opens_the_events_that_follow_unless_the_list_has_ended() -> None:
+    code = torch.tensor([[4, 1, 2], [2, 1, 0], [0, 0, 0], [3, 0, 0], [3, 0, 0]])
+    known = torch.tensor([0, 2, 1, 1, 2])
+    assert prefix(code, known, 9).tolist() == [[9, 9, 9], [2, 1, 9], [0, 0, 0], [3, 9, 9], [3, 0, 0]]
+    assert prefix(code[:2], 1, 9).tolist() == [[4, 9, 9], [2, 9, 9]]
 
 
-def test_every_code_has_its_own_vector() -> None:
-    embedding = initialised(lambda: CodeEmbedding(DIGITS, VALUES, WIDTH), 0)
-    codes = torch.cartesian_prod(torch.arange(VALUES + 1), torch.arange(VALUES + 1))
-    assert len(embedding(codes).unique(dim=0)) == (VALUES + 1) ** DIGITS
+def test_codes_are_told_apart_by_what_happens_where_and_not_by_the_order() -> None:
+    embedding = initialised(lambda: CodeEmbedding(KINDS, WIDTH, GRID), 0)
+    codes = torch.tensor([*ALL, (CHOICES, CHOICES), *((first, CHOICES) for first in range(1, CHOICES))])
+    told, marks = embedding(codes)
+    assert told.shape == (len(codes), WIDTH)
+    assert marks.shape == (len(codes), WIDTH, *GRID)
+    different = {tuple(sorted(code)) for code in codes.tolist()}
+    apart = torch.cat([told, marks.flatten(1)], dim=1).div(1e-4).round().unique(dim=0)
+    assert len(apart) == len(different)
+
+
+def test_an_event_is_marked_at_its_place_alone_with_the_vector_of_its_kind() -> None:
+    embedding = initialised(lambda: CodeEmbedding(KINDS, WIDTH, GRID), 0)
+    places = torch.tensor([4, 0])
+    tried = embedding.at(places)
+    assert tried.tolist() == [[0, 9, 10], [0, 1, 2]]
+    for row, (_, first, second) in enumerate(tried.tolist()):
+        marks = embedding.map(torch.tensor([[first, 0], [second, 0]]))
+        there = marks.flatten(2)[:, :, places[row]]
+        torch.testing.assert_close(there, embedding.marks.weight)
+        assert int((marks != 0).any(1).sum()) == KINDS
+    assert not embedding.map(torch.tensor([[0, 0], [CHOICES, CHOICES]])).any()
+    both = embedding.map(torch.tensor([[9, 2]]))
+    torch.testing.assert_close(both, embedding.map(torch.tensor([[9, 0]])) + embedding.map(torch.tensor([[2, 0]])))
 
 
 def test_all_codes_are_listed_and_their_odds_add_up() -> None:
     made = prior()
-    codes, odds = made.every(made.look_at(seen(4)))
-    assert [*map(tuple, codes.tolist())] == [(a, b) for a in range(VALUES) for b in range(VALUES)]
-    torch.testing.assert_close(odds.sum(1), torch.ones(4))
-    assert float(odds.detach().std(dim=1).min()) > 0.03
+    found = made.likeliest(looked(made, 4), 1000)
+    for codes, odds in zip(found.codes.tolist(), found.odds, strict=True):
+        possible = [tuple(code) for code, share in zip(codes, odds, strict=True) if share > 0]
+        assert sorted(possible) == sorted(ALL)
+    torch.testing.assert_close(found.odds.sum(1), torch.ones(4))
+    assert (found.odds.diff(dim=1) <= 0).all()
+    assert float(found.odds[:, 0].min()) > 3 / len(ALL)
 
 
 def test_surprise_is_what_the_stated_odds_say() -> None:
     made = prior()
-    looked = made.look_at(seen(4))
-    codes, odds = made.every(looked)
-    for number, code in enumerate(codes):
-        torch.testing.assert_close(made.surprise(looked, code.expand(4, -1)), -odds[:, number].log())
+    seen = looked(made, 4)
+    found = made.likeliest(seen, len(ALL))
+    for codes, odds in zip(found.codes.unbind(1), found.odds.unbind(1), strict=True):
+        torch.testing.assert_close(made.surprise(seen, codes), -odds.log(), atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
 def test_codes_are_drawn_with_the_odds_that_are_stated() -> None:
     made = prior()
-    looked = made.look_at(seen(1))
-    codes, odds = made.every(looked)
-    drawn = made.draw(looked.expand(20_000, -1), torch.rand(20_000, made.digits, generator=torch_rng(2)))
-    assert int(drawn.max()) < VALUES
-    share = (drawn[:, None] == codes).all(-1).float().mean(0)
-    torch.testing.assert_close(share, odds[0].detach(), atol=0.02, rtol=0)
+    seen = looked(made, 1)
+    found = made.likeliest(seen, len(ALL))
+    drawn = made.draw(seen.repeat(20_000), torch.rand(20_000, EVENTS, generator=torch_rng(2)))
+    assert int(drawn.max()) < CHOICES
+    share = (drawn[:, None] == found.codes).all(-1).float().mean(0)
+    torch.testing.assert_close(share, found.odds[0], atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, 3, 30])
+@torch.no_grad()
+def test_noise_draws_the_most_probable_codes_in_their_order(count: int) -> None:
+    made = prior()
+    seen = looked(made, 6)
+    found, every = made.likeliest(seen, count), made.likeliest(seen, len(ALL))
+    assert found.noise.shape == (6, count, EVENTS)
+    assert ((found.noise >= 0) & (found.noise < 1)).all()
+    drawn = made.draw(seen.repeat(count), found.noise.flatten(0, 1))
+    assert torch.equal(drawn.view(found.codes.shape), found.codes)
+    assert found.odds[:, 0] == pytest.approx(every.odds[:, 0])
+    assert (found.odds <= every.odds[:, :count] + 1e-6).all()

@@ -23,7 +23,7 @@ from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec, Learner, Window
 
 each = pytest.mark.parametrize("family", FAMILIES)
-QUICK = {"explore": 80, "adversary.warmup": 80, "digits": 2, "values": 2}
+QUICK = {"explore": 80, "adversary.warmup": 80, "events": 2, "kinds": 2}
 """Of the families that have such fields: everything is at work within a few hundred updates."""
 
 
@@ -183,10 +183,11 @@ def test_surprise_is_in_nats_and_only_where_asked_for(family: str) -> None:
 
 
 def test_surprise_of_gan_is_how_improbable_the_code_was() -> None:
-    model, window = learner("gan", None, "model.digits=1").world_model(), dot_window(4, 2, horizon=1)
+    made = learner("gan", None, "model.events=1", "model.favourites=4")
+    model, window = made.world_model(), dot_window(4, 2, horizon=1)
     generator, frames = model.networks.predictor, window.frames[:, :2].float() / 127.5 - 1
-    drawn, odds = generator.candidates(frames, window.actions, 4, torch_rng(0))
-    for index in range(4):
+    drawn, odds = generator.candidates(frames, window.actions, 1000, torch_rng(0))
+    for index in range(4):  # the favourites
         surprise = generator.surprise(frames, window.actions, drawn[:, index])
         torch.testing.assert_close(surprise, -odds[:, index].log())
 

@@ -126,7 +126,7 @@ def learn(
         seed: of everything random; without it, those of the settings.
         env_args: options of the env, such as size=64 or sticky=0.
         config: a YAML file.
-        settings: single settings, such as every=1000, training.recent=0.25, model.digits=4 or dream.horizon=10.
+        settings: single settings, such as every=1000, training.recent=0.25, model.events=4 or dream.horizon=10.
     """
     from worldgan.config import load as configure
     from worldgan.learn import LearnConfig

@@ -35,7 +35,7 @@ def train(
         steps: budget of updates, instead of minutes.
         resume: go on with the run in OUT.
         config: a YAML file, or the name of a preset.
-        settings: single settings, such as model.digits=4 or training.batch=64.
+        settings: single settings, such as model.events=4 or training.batch=64.
     """
     from worldgan.parallel import group, leads
     from worldgan.training.trainer import train as fit
@@ -164,7 +164,7 @@ def compare(
         steps: budget of updates of each, instead of minutes.
         seed: of everything random.
         config: a YAML file, or the name of a preset, for all families.
-        settings: single settings, such as training.batch=64 for all families or gan.model.digits=4 for one.
+        settings: single settings, such as training.batch=64 for all families or gan.model.events=4 for one.
         horizon: steps imagined.
         windows: how many contexts.
         samples: rollouts per context for the "best of N" metrics and the energy score, which needs 2 to see chance.

@@ -26,7 +26,7 @@ class Check:
     last bit of a sum. So both make each step from the same history, that which onnxruntime made, and ``frame`` is how
     far torch's number lies from what rounds to onnxruntime's level; reward and termination judge the same frame.
 
-    odds: of the probabilities of codes; 0 where there are none.
+    odds: of the probabilities of the likeliest codes; 0 where none are listed.
     flipped: levels that were rounded another way, of ``levels``.
     """
 
@@ -50,7 +50,7 @@ class Check:
         if not max(self.frame, self.reward, self.terminated, self.odds) <= TOLERANCE:
             raise WorldganError(
                 f"expected onnxruntime to follow torch within {TOLERANCE:g}, got over {self}: no file was written; "
-                "another --seed tells whether a digit of chance lay on an edge"
+                "another --seed tells whether an event of chance lay on an edge"
             )
 
 
@@ -69,13 +69,13 @@ def check(
         given, shown = (torch.from_numpy(past.frames), torch.from_numpy(actions)), torch.from_numpy(step.frame)
         drawn = graph.draw(*given, torch.from_numpy(noise)).float()
         reward, terminated = graph.judge(*given, shown)
-        told = exported.session.odds(past.frames, actions)
+        _, told = exported.session.likeliest(past.frames, actions)
         found.append(
             [
                 *_rounding(drawn, shown),
                 _apart(reward / reward.abs().clamp(min=1), torch.from_numpy(step.reward) / reward.abs().clamp(min=1)),
                 _apart(terminated, torch.from_numpy(step.terminated)),
-                _apart(graph.odds(*given), torch.from_numpy(told)) if card.values else 0.0,
+                _apart(graph.likeliest(*given)[1], torch.from_numpy(told)) if card.listed else 0.0,
             ]
         )
         past = after

@@ -16,7 +16,7 @@ from worldgan.export.npm import runtime
 from worldgan.export.product import Product
 from worldgan.files import atomic_write
 from worldgan.pixels import to_rgb
-from worldgan.runtime.graph import without_odds
+from worldgan.runtime.graph import without_codes
 from worldgan.runtime.session import Card
 
 
@@ -30,7 +30,7 @@ def save(product: Product, out: Path) -> Path:
     files |= {each.name: each.read_bytes() for each in static.iterdir()}
     files["theme.css"] = (resources.files("worldgan.play") / "static" / "theme.css").read_bytes()
     starts = product.starts["beginnings.frames"].numpy()
-    files |= {"model.onnx": without_odds(product.data, product.card), "starts.bin": starts.tobytes()}
+    files |= {"model.onnx": without_codes(product.data, product.card), "starts.bin": starts.tobytes()}
     files["game.json"] = json.dumps(game(product.card, len(starts)), indent=1).encode()
     for name, data in files.items():
         atomic_write(out / name, data)

@@ -64,7 +64,7 @@ class AdversaryConfig:
 
 
 def discriminator(spec: EnvSpec, context: int, code: tuple[int, ...], config: AdversaryConfig) -> Discriminator:
-    """An untrained one, with the readers that have a weight.    code: choices in each digit of the chance code."""
+    """An untrained one, with the readers that have a weight.    code: choices for each event of the chance code."""
     readers = {}
     if config.classifier:
         readers["classifier"] = partial(Reader, sizes=spec.actions.sizes, numbers=spec.actions.kind == "box")
@@ -101,7 +101,7 @@ class Adversary:
 
         "discriminator" trains it alone; "adversarial", "matching", "classifier" and "recogniser" the generator alone;
         "told_apart" and "eagerness" (of the discriminator) train nothing and say how the game stands. None before
-        warm-up ends.    updates: made so far.    code: [B, digits] that the fake was drawn from, for a recogniser.
+        warm-up ends.    updates: made so far.    code: [B, events] that the fake was drawn from, for a recogniser.
         """
         if updates < self.config.warmup:
             return {}

@@ -70,7 +70,7 @@ class Backbone(nn.Module):
         height, width, self.channels = spec.frame
         w = config.width
         self.patches = Patches(height, width)
-        self.cell = self.patches.side**2
+        self.cell, self.grid = self.patches.side**2, self.patches.grid
         pixels = self.channels * self.cell
         self.actions = nn.Sequential(nn.Linear(config.context * spec.actions.size, w), nn.SiLU(), nn.Linear(w, w))
         self.position = nn.Parameter(torch.zeros(1, w, *self.patches.grid))

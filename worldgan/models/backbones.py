@@ -17,11 +17,12 @@ from worldgan.types import EnvSpec
 class Painter(Protocol):
     """History and a chance vector -> next frame. ``see`` runs once a step; all else is cheap, for many chances.
 
-    patches: pixels <-> patches of the grid [h, w].    cell: p p, pixels of a patch.
+    patches: pixels <-> patches of the grid [h, w].    cell: p p, pixels of a patch.    grid: of what it has seen.
     """
 
     patches: Patches
     cell: int
+    grid: tuple[int, int]
 
     def watch(self, frames: Tensor) -> None:
         """Learn the background from real frames [B, C, H, W]."""

@@ -1,11 +1,16 @@
-"""Chance codes: a few digits that name what happened by chance, and the learned odds of each.
+"""Chance codes: what happened by chance, event by event, and the learned odds of each.
 
-A code is int64 [B, digits], each digit 0..values - 1, or ``values`` where it is left open. Digits are found and drawn
-from first to last, and a code whose last digits are open stands for the mean of all that may follow: a tree whose
-root is the mean prediction and whose leaves are single outcomes.
+A code lists events: something of one of a few kinds, at one place of the grid. It is int64 [B, events], each 0, which
+ends the list, or 1 + place * kinds + kind, or ``choices``, one past these, where it is left open. A code whose last
+events are open stands for the mean of all that may follow: a tree whose root is the mean prediction and whose leaves
+are single outcomes. All places share one vector for each kind, so what appears at one is learnt for all of them, and
+the order of events tells nothing.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,83 +19,165 @@ from torch import Tensor, nn
 from worldgan.models import noise
 from worldgan.models.backbone import Seen
 
+BEAM = 32
+"""Beginnings of codes that a search for the most probable goes on from; more if more are asked for."""
+
 
 class CodeEmbedding(nn.Module):
-    """Codes [B, digits] -> vectors [B, width]: the sum of one vector per digit, open ones included."""
+    """Codes -> what a head is told of them, of the whole frame and place by place."""
 
-    def __init__(self, digits: int, values: int, width: int) -> None:
+    def __init__(self, kinds: int, width: int, grid: tuple[int, int]) -> None:
         super().__init__()
-        self.digits, self.values = digits, values
-        self.table = nn.Embedding(digits * (values + 1), width)
+        self.kinds, self.grid = kinds, grid
+        self.choices = 1 + kinds * grid[0] * grid[1]
+        self.told = nn.Embedding(kinds + 2, width)  # of each kind, of no event, of an open one
+        self.marks = nn.Embedding(kinds, width)
 
-    def forward(self, code: Tensor) -> Tensor:
-        """See above."""
-        offsets = torch.arange(self.digits, device=code.device) * (self.values + 1)
-        vectors: Tensor = self.table(code + offsets)
-        return vectors.sum(1)
+    def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [B, events] -> the sum of a vector for each event, wherever it is, [B, width]; map [B, width, h, w]."""
+        kind = (code - 1) % self.kinds
+        rows = torch.where(code == 0, self.kinds, torch.where(code == self.choices, self.kinds + 1, kind))
+        return self.told(rows).sum(1), self.map(code)
+
+    def map(self, code: Tensor) -> Tensor:
+        """[B, width, h, w]: the vector of its kind at the place of each event, and zero elsewhere."""
+        places = torch.arange(self.grid[0] * self.grid[1], device=code.device)
+        happens = (code > 0) & (code < self.choices)
+        there = happens[..., None] & ((code[..., None] - 1) // self.kinds == places)
+        marks = self.marks((code - 1) % self.kinds)
+        return torch.einsum("bep,bec->bcp", there.to(marks.dtype), marks).unflatten(2, self.grid)
+
+    def at(self, place: Tensor) -> Tensor:
+        """No event, and every kind at the places [N], as numbers of a code: int64 [N, 1 + kinds]."""
+        kinds = torch.arange(1, self.kinds + 1, device=place.device) + place[:, None] * self.kinds
+        return torch.cat([torch.zeros_like(place[:, None]), kinds], dim=1)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the odds of a code depend on.    features: [B, width, h, w].    pooled: [B, 3 width]."""
+
+    features: Tensor
+    pooled: Tensor
+
+    def index(self, rows: Tensor) -> Looked:
+        """The given rows (int64 [any]), repeats allowed."""
+        return Looked(self.features[rows], self.pooled[rows])
+
+    def repeat(self, count: int) -> Looked:
+        """Each row ``count`` times."""
+        return Looked(*(each[:, None].expand(-1, count, *each.shape[1:]).flatten(0, 1) for each in self.both))
+
+    def detach(self) -> Looked:
+        """The same, cut from its graph."""
+        return Looked(self.features.detach(), self.pooled.detach())
+
+    @property
+    def both(self) -> tuple[Tensor, Tensor]:
+        """All there is."""
+        return self.features, self.pooled
+
+
+class Likely(NamedTuple):
+    """The N most probable codes.
+
+    codes: [B, N, events].    noise: float32 [B, N, events], which draws them.    odds: [B, N], falling.
+    """
+
+    codes: Tensor
+    noise: Tensor
+    odds: Tensor
 
 
 class CodePrior(nn.Module):
-    """p(code | history, action), digit after digit."""
+    """p(code | history, action), event after event."""
 
-    def __init__(self, digits: int, values: int, width: int) -> None:
+    def __init__(self, events: int, kinds: int, width: int, grid: tuple[int, int]) -> None:
         super().__init__()
-        self.digits, self.values = digits, values
+        self.events = events
+        self.embedding = CodeEmbedding(kinds, width, grid)
+        self.choices = self.embedding.choices
         self.look = nn.Conv2d(width, width, 3, padding=1)
-        self.embedding = CodeEmbedding(digits, values, width)
-        self.mix = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, values))
+        self.enter = nn.Linear(4 * width, width)
+        self.near = nn.Conv2d(width, width, 3, padding=1)
+        self.where = nn.Conv2d(width, kinds, 1)
+        self.none = nn.Sequential(nn.Linear(6 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, 1))
 
-    def look_at(self, seen: Seen) -> Tensor:
-        """What the odds depend on, [B, 3 width]."""
+    def look_at(self, seen: Seen) -> Looked:
+        """What the odds depend on."""
         looked = F.silu(self.look(seen.features))
-        return torch.cat([looked.mean((2, 3)), looked.amax((2, 3)), seen.condition], dim=1)
+        return Looked(looked, torch.cat([_pooled(looked), seen.condition], dim=1))
 
-    def logits(self, looked: Tensor, known: Tensor) -> Tensor:
-        """Logits [B, values] of the first open digit of ``known`` [B, digits]."""
-        digits = self.embedding(known).to(looked.dtype)
-        logits: Tensor = self.mix(torch.cat([looked, digits], dim=1)).float()
-        return logits
+    def logits(self, looked: Looked, known: Tensor) -> Tensor:
+        """Logits [B, choices] of the first open event of ``known`` [B, events], none of which has ended the list."""
+        told, marks = (each.to(looked.pooled.dtype) for each in self.embedding(known))
+        told = torch.cat([looked.pooled, told], dim=1)
+        places = F.silu(looked.features + marks + self.enter(told)[..., None, None])
+        places = F.silu(self.near(places))
+        none = self.none(torch.cat([told, _pooled(places)], dim=1))
+        return torch.cat([none, self.where(places).permute(0, 2, 3, 1).flatten(1)], dim=1).float()
 
     def open(self, rows: int) -> Tensor:
-        """Codes with all digits open, [rows, digits]."""
-        return torch.full((rows, self.digits), self.values, dtype=torch.int64, device=self.look.weight.device)
+        """Codes with all events open, [rows, events]."""
+        return torch.full((rows, self.events), self.choices, dtype=torch.int64, device=self.look.weight.device)
 
     @torch.no_grad()
-    def draw(self, looked: Tensor, chance: Tensor) -> Tensor:
-        """Uniform noise [B, digits] -> one code a row, [B, digits]."""
-        code = self.open(looked.shape[0])
-        places = torch.arange(self.digits, device=code.device)
-        for digit in range(self.digits):
-            drawn = noise.index(self.logits(looked, code), chance[:, digit])
-            code = torch.where(places == digit, drawn[:, None], code)
+    def draw(self, looked: Looked, chance: Tensor) -> Tensor:
+        """Uniform noise [B, events] -> one code a row, [B, events]."""
+        code = self.open(looked.pooled.shape[0])
+        for event in range(self.events):
+            drawn = noise.index(self.logits(looked, code), chance[:, event])
+            code = self._put(code, event, torch.where(code[:, event - 1] == 0, 0, drawn) if event else drawn)
         return code
 
-    def surprise(self, looked: Tensor, code: Tensor) -> Tensor:
+    def surprise(self, looked: Looked, code: Tensor) -> Tensor:
         """-log p(code), in nats, [B]."""
-        places = torch.arange(self.digits, device=code.device)
-        prefixes = prefix(code[:, None].expand(-1, self.digits, -1), places, self.values)
-        logits = self.logits(looked.repeat_interleave(self.digits, 0), prefixes.flatten(0, 1))
-        each = F.cross_entropy(logits, code.flatten(), reduction="none")
-        return each.view(-1, self.digits).sum(1)
+        total = torch.zeros(len(code), device=code.device)
+        for event in range(self.events):
+            logits = self.logits(looked, prefix(code, event, self.choices))
+            certain = (code[:, :event] == 0).any(1)  # after the end of the list
+            total = total + F.cross_entropy(logits, code[:, event], reduction="none").masked_fill(certain, 0)
+        return total
 
-    def every(self, looked: Tensor) -> tuple[Tensor, Tensor]:
-        """All N = values ** digits codes [N, digits] and their probabilities [B, N]."""
+    @torch.no_grad()
+    def likeliest(self, looked: Looked, count: int) -> Likely:
+        """The N <= count most probable codes, by a beam search: what goes on from the ``BEAM`` likeliest beginnings.
+
+        A number of the noise is the middle of what draws its event. An event of less than a millionth may be too narrow
+        for float32, and another is drawn in its place.
+        """
         # A trace takes len for a constant, so rows are counted by the shape.
-        odds = looked.new_zeros(looked.shape[0], 1, dtype=torch.float32)
-        for digit in range(self.digits):
-            codes = self.codes(digit)
-            rows = looked[:, None].expand(-1, len(codes), -1).flatten(0, 1)
-            logits = self.logits(rows, codes.repeat(looked.shape[0], 1)).log_softmax(-1)
-            odds = (odds[..., None] + logits.view(-1, len(codes), self.values)).flatten(1)
-        return self.codes(self.digits), odds.exp()
+        codes = self.open(looked.pooled.shape[0])[:, None]
+        numbers, total = (
+            torch.zeros_like(codes, dtype=torch.float32),
+            torch.ones_like(codes[..., 0], dtype=torch.float32),
+        )
+        for event in range(self.events):
+            width = codes.shape[1]
+            odds = self.logits(looked.repeat(width), codes.flatten(0, 1)).softmax(-1).unflatten(0, (-1, width))
+            if event:
+                end = torch.arange(self.choices, device=odds.device) == 0
+                odds = torch.where(codes[:, :, event - 1, None] == 0, end.to(odds.dtype), odds)
+            middle, joint = (odds.cumsum(-1) - odds / 2).flatten(1), (total[..., None] * odds).flatten(1)
+            total, best = joint.topk(min(max(count, BEAM), width * self.choices))
+            parent = (best // self.choices)[..., None].expand(-1, -1, self.events)
+            codes = self._put(codes.gather(1, parent), event, best % self.choices)
+            numbers = self._put(numbers.gather(1, parent), event, middle.gather(1, best))
+        return Likely(codes[:, :count], numbers[:, :count].clamp(0, 1 - 2**-24), total[:, :count])
 
-    def codes(self, known: int) -> Tensor:
-        """All codes whose digits are open but for the first ``known``, [values ** known, digits], the last fastest."""
-        number = torch.arange(self.values**known, device=self.look.weight.device)
-        digits = [number // self.values**place % self.values for place in reversed(range(known))]
-        return torch.stack([*digits, *[torch.full_like(number, self.values)] * (self.digits - known)], dim=1)
+    def _put(self, numbers: Tensor, event: int, number: Tensor) -> Tensor:
+        """[..., events] with that of an event replaced by ``number`` [...]."""
+        return torch.where(torch.arange(self.events, device=numbers.device) == event, number[..., None], numbers)
 
 
-def prefix(code: Tensor, known: Tensor, values: int) -> Tensor:
-    """Codes [..., digits] with all but the first ``known`` [...] digits opened."""
-    return torch.where(torch.arange(code.shape[-1], device=code.device) < known[..., None], code, values)
+def prefix(code: Tensor, known: int | Tensor, choices: int) -> Tensor:
+    """Codes [..., events] with all but the first ``known`` [...] events opened, unless their list has ended by then."""
+    known = torch.as_tensor(known, device=code.device)[..., None]
+    kept = torch.arange(code.shape[-1], device=code.device) < known
+    ended = ((code == 0) & kept).any(-1, keepdim=True)
+    return torch.where(kept | ended, code, choices)
+
+
+def _pooled(features: Tensor) -> Tensor:
+    """[B, width, h, w] -> mean and largest of each channel, [B, 2 width]."""
+    return torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)

@@ -39,7 +39,7 @@ class Strided(nn.Module):
         height, width, channels = spec.frame
         w = config.width
         self.patches = Patches(height, width)
-        self.cell = self.patches.side**2
+        self.cell, self.grid = self.patches.side**2, (self.patches.grid[0] // 2, self.patches.grid[1] // 2)
         between, deep = 4 * w if min(self.patches.grid) >= 16 else w, 4 * w  # about as many weights as the U-Net
         self.actions = nn.Sequential(nn.Linear(config.context * spec.actions.size, w), nn.ReLU(), nn.Linear(w, w))
         self.stem = nn.Conv2d(config.context * channels * self.cell, w, 1)

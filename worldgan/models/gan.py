@@ -1,7 +1,7 @@
 """The GAN family: a generator whose noise is a discrete chance code, against a conditional discriminator.
 
 With one real sample per context, a conditional GAN learns to ignore its noise. So the code that best explains
-the true next frame is found by trying (multiple choice learning, Guzman-Rivera et al. 2012), digit after digit, the
+the true next frame is found by trying (multiple choice learning, Guzman-Rivera et al. 2012), event after event, the
 reconstruction loss trains that code alone, a prior p(code | history, action) learns how often each is right,
 and the adversarial loss judges frames decoded from codes drawn from that prior, which is what the simulator
 will draw. Probabilities of outcomes can therefore be stated, not only sampled.
@@ -10,10 +10,11 @@ will draw. Probabilities of outcomes can therefore be stated, not only sampled.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldgan import parallel
@@ -22,7 +23,7 @@ from worldgan.errors import WorldganError
 from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
-from worldgan.models.chance import CodeEmbedding, CodePrior, prefix
+from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -37,15 +38,19 @@ from worldgan.models.world import History, Networks
 from worldgan.seeding import derive
 from worldgan.types import EnvSpec
 
+MOST = 64
+"""Events, kinds and favourites: far beyond use, so that a wrong file cannot ask for all memory."""
+
 
 @dataclass(frozen=True)
 class GanConfig:
     """Reconstruction error is measured in units of copying the last frame and has weight 1.
 
     optimiser: of generator and outcome head.    average: decay of the averaged weights that simulate.
-    digits, values: of the chance code; it can tell values ** digits outcomes apart.
-    prefix: weight of the error of codes whose last digits are open.    prior: weight of the prior's cross-entropy.
-    explore: updates over which the choice of digits anneals from random to best, so that no value is left behind.
+    events: the most that a chance code lists.    kinds: of events, at each place of the backbone's grid.
+    favourites: as many events that the prior expects most are tried, too, so that an outcome comes to have one code.
+    prefix: weight of the error of codes whose last events are open.    prior: weight of the prior's cross-entropy.
+    explore: updates over which the choice of events anneals from random to best, so that no kind is left behind.
     parsimony: by how much, in units of the error of copying the last frame, a code may be worse per nat that it is
     more probable; reached over twice as many updates. Without it, codes stand in for what is not chance at all but
     has not been learnt yet.
@@ -56,20 +61,25 @@ class GanConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     average: float = 0.998
     precision: Precision = "auto"
-    digits: int = 3
-    values: int = 4
+    events: int = 3
+    kinds: int = 4
+    favourites: int = 2
     prefix: float = 0.5
     prior: float = 0.1
     explore: int = 100
-    parsimony: float = 0.05
+    parsimony: float = 0.015
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     outcome_width: int = 32
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for a code that tells nothing apart."""
-        if self.digits < 1 or not 2 <= self.values <= 256 ** (1 / self.digits):
-            got = f"got {self.digits} and {self.values}"
-            raise WorldganError(f"expected model.digits >= 1, model.values >= 2 and values ** digits <= 256, {got}")
+        """Raises WorldganError for a code that tells nothing apart, or one larger than what it tells of."""
+        if not (1 <= self.events <= MOST and 1 <= self.kinds <= MOST and 0 <= self.favourites <= MOST):
+            got = f"got {self.events}, {self.kinds} and {self.favourites}"
+            raise WorldganError(f"expected model.events and kinds from 1 and favourites from 0, up to {MOST}, {got}")
+
+
+Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""The number of an event, rows [N], error and surprise of what is tried for it [N, tried] -> which is taken [N]."""
 
 
 class Generator(nn.Module):
@@ -77,16 +87,21 @@ class Generator(nn.Module):
 
     stated = True
 
-    def __init__(self, spec: EnvSpec, config: BackboneConfig, digits: int, values: int) -> None:
+    def __init__(self, spec: EnvSpec, config: BackboneConfig, events: int, kinds: int, favourites: int) -> None:
         super().__init__()
         self.backbone = backbone(spec, config)
-        self.chances, self.values = digits, values
-        self.code = CodeEmbedding(digits, values, config.width)
-        self.prior = CodePrior(digits, values, config.width)
+        self.chances, self.favourites = events, favourites
+        self.code = CodeEmbedding(kinds, config.width, self.backbone.grid)
+        self.prior = CodePrior(events, kinds, config.width, self.backbone.grid)
+
+    def tell(self, seen: Seen, code: Tensor) -> tuple[Seen, Tensor]:
+        """What the backbone paints codes [B, events] from: what it has seen, marked where they are, and chance."""
+        chance, marks = self.code(code)
+        return replace(seen, features=seen.features + marks.to(seen.features.dtype)), chance
 
     def decode(self, seen: Seen, code: Tensor) -> Tensor:
-        """Codes [B, digits] -> next frames in patches [B, C p p, h, w]."""
-        return self.backbone.decode(seen, self.code(code))
+        """Codes [B, events] -> next frames in patches [B, C p p, h, w]."""
+        return self.backbone.decode(*self.tell(seen, code))
 
     def frames(self, patches: Tensor) -> Tensor:
         """Patches -> pixels [B, C, H, W]."""
@@ -98,7 +113,7 @@ class Generator(nn.Module):
         return self.sample_from(frames, actions, noise.to(frames.device))
 
     def sample_from(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
-        """See ``NoisePredictor``: a number for each digit of the code."""
+        """See ``NoisePredictor``: a number for each event of the code."""
         seen = self.backbone.see(frames, actions)
         code = self.prior.draw(self.prior.look_at(seen), noise)
         return self.frames(self.decode(seen, code))
@@ -109,58 +124,84 @@ class Generator(nn.Module):
         """See ``Predictor``: the ``count`` most probable codes, their probabilities scaled to sum to 1."""
         del generator  # nothing is drawn
         seen = self.backbone.see(frames, actions)
-        codes, odds = self.prior.every(self.prior.look_at(seen))
-        probability, chosen = odds.topk(min(count, len(codes)))
-        rows = torch.arange(len(frames), device=frames.device).repeat_interleave(chosen.shape[1])
-        drawn = self.frames(self.decode(seen.index(rows), codes[chosen.flatten()]))
-        return drawn.unflatten(0, chosen.shape), probability / probability.sum(dim=1, keepdim=True)
+        codes, _, odds = self.prior.likeliest(self.prior.look_at(seen), count)
+        rows = torch.arange(len(frames), device=frames.device).repeat_interleave(codes.shape[1])
+        drawn = self.frames(self.decode(seen.index(rows), codes.flatten(0, 1)))
+        return drawn.unflatten(0, codes.shape[:2]), odds / odds.sum(dim=1, keepdim=True)
 
-    def code_odds(self, frames: Tensor, actions: Tensor) -> Tensor:
+    def likeliest(self, frames: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """See ``CodePredictor``."""
-        return self.prior.every(self.prior.look_at(self.backbone.see(frames, actions)))[1]
+        found = self.prior.likeliest(self.prior.look_at(self.backbone.see(frames, actions)), count)
+        return found.noise, found.odds
 
     def surprise(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> Tensor:
         """See ``Surprising``: -log p(code) of the code that explains the frame."""
         seen = self.backbone.see(frames, actions)
         looked = self.prior.look_at(seen)
-        code = self.explain(seen, looked, next_frame, lambda error, surprise: error.argmin(1))
+        code = self.explain(seen, looked, next_frame, lambda event, rows, error, surprise: error.argmin(1))
         return self.prior.surprise(looked, code)
 
     def explain(
         self,
         seen: Seen,
-        looked: Tensor,
+        looked: Looked,
         target: Tensor,
-        choose: Callable[[Tensor, Tensor], Tensor],
+        choose: Choose,
         visible: Tensor | None = None,
+        *,
+        alike: bool = False,
     ) -> Tensor:
-        """The code [B, digits] of the frame [B, C, H, W], digit after digit.
+        """The code [B, events] of the frame [B, C, H, W], event after event.
 
-        choose: error and surprise of every value, both [B, values] -> the value [B]. The best of all
-        ``values ** digits`` codes would cost as many decodings; this costs ``values * digits``.
-        visible: pixels that count, bool [B, 1, H, W]; None for all.
+        Tried are the end of the list, every kind of event where what has been drawn so far is least like the frame, and,
+        unless all are to be treated ``alike``, the events that the prior expects most: to try every one would cost
+        thousands of decodings.    visible: pixels that count, bool [B, 1, H, W]; None for all.
         """
-        values = self.prior.values
-        weight = 1 if visible is None else self.backbone.patches(visible.expand_as(target).float())[:, None]
-        goal = self.backbone.patches(target)[:, None]
-        rows = torch.arange(len(target), device=target.device).repeat_interleave(values)
-        repeated, code = seen.index(rows), self.prior.open(len(target))
-        for digit in range(self.prior.digits):
-            tries = code[rows]
-            tries[:, digit] = torch.arange(values, device=target.device).repeat(len(target))
-            drafts = self.backbone.draft(repeated, self.code(tries)).unflatten(0, (len(target), values))
-            gap = weight * (drafts - goal.to(drafts.dtype))
-            error = torch.linalg.vector_norm(gap, dim=(2, 3, 4), dtype=torch.float32).square() / gap[0, 0].numel()
-            code[:, digit] = choose(error, -self.prior.logits(looked, code).log_softmax(1))
+        goal = self.backbone.patches(target)
+        weight = None if visible is None else self.backbone.patches(visible.expand_as(target).float())
+        code, rows = self.prior.open(len(target)), torch.arange(len(target), device=target.device)
+        favourites = 0 if alike else min(self.favourites, self.prior.choices)
+
+        def gaps(codes: Tensor, rows: Tensor) -> Tensor:
+            """Squared error of drafts, the mean over a frame's pixels being the sum over its cells [N, h, w]."""
+            draft = self.backbone.draft(*self.tell(seen.index(rows), codes))
+            gap = draft - goal[rows].to(draft.dtype) if weight is None else weight[rows] * (draft - goal[rows])
+            return torch.linalg.vector_norm(gap, dim=1, dtype=torch.float32).square() / goal[0].numel()
+
+        left = gaps(code, rows)
+        for event in range(self.prior.events):
+            if not len(rows):
+                break
+            surprise = -self.prior.logits(looked.index(rows), code[rows]).log_softmax(1)
+            likely = surprise.topk(favourites, largest=False).indices
+            tried = torch.cat([self.code.at(self.worst(left)), likely], dim=1)
+            each = rows.repeat_interleave(tried.shape[1])
+            codes = code[each]
+            codes[:, event] = tried.flatten()
+            found = gaps(codes, each).unflatten(0, tried.shape)
+            chosen = choose(event, rows, found.sum((2, 3)), surprise.gather(1, tried))
+            at = torch.arange(len(rows), device=rows.device), chosen
+            code[rows, event] = tried[at]
+            ended = tried[at] == 0
+            code[rows[ended], event:] = 0
+            rows, left = rows[~ended], found[at][~ended]
         return code
+
+    def worst(self, gaps: Tensor) -> Tensor:
+        """The place [N] of the largest of errors [N, h, w], by the backbone's grid."""
+        return F.adaptive_avg_pool2d(gaps[:, None], self.backbone.grid).flatten(1).argmax(1)
 
 
 def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
     """Untrained networks of the family."""
-    context, code = config.backbone.context, (config.values,) * config.digits
-    build = lambda: Generator(spec, config.backbone, config.digits, config.values)  # noqa: E731
+    context = config.backbone.context
+    generator = initialised(
+        lambda: Generator(spec, config.backbone, config.events, config.kinds, config.favourites),
+        derive(seed, "generator"),
+    )
+    code = (generator.prior.choices,) * config.events
     return Networks(
-        initialised(build, derive(seed, "generator")),
+        generator,
         initialised(lambda: OutcomeHead(spec, context, config.outcome_width), derive(seed, "outcome")),
         initialised(lambda: discriminator(spec, context, code, config.adversary), derive(seed, "discriminator")),
     )
@@ -176,7 +217,7 @@ class GanLosses:
     def __call__(self, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses of one transition, and the frame decoded from the code that explains it best.
 
-        The adversary is shown fakes of every other row, and codes with open digits are decoded in the rest.
+        The adversary is shown fakes of every other row, and codes with open events are decoded in the rest.
         """
         actions, generator = history.then(step.action), self.generator
         seen = generator.backbone.see(history.frames, actions)
@@ -185,9 +226,9 @@ class GanLosses:
         every = torch.arange(len(code), device=code.device)
         fakes, vagues = every[::2], every[1::2]
         chance = parallel.draw(torch.rand, code[fakes].shape, now.generator).to(code.device)
-        drawn = generator.prior.draw(looked[fakes], chance)
-        known = parallel.draw(partial(torch.randint, self.config.digits), vagues.shape, now.generator).to(code.device)
-        codes = torch.cat([code, drawn, prefix(code[vagues], known, self.config.values)])
+        drawn = generator.prior.draw(looked.index(fakes), chance)
+        known = parallel.draw(partial(torch.randint, self.config.events), vagues.shape, now.generator).to(code.device)
+        codes = torch.cat([code, drawn, prefix(code[vagues], known, generator.prior.choices)])
         frames = generator.frames(generator.decode(seen.index(torch.cat([every, fakes, vagues])), codes))
         explained, fake, vague = frames.split([len(every), len(fakes), len(vagues)])
         nexts = (step.target, explained.detach())
@@ -204,31 +245,37 @@ class GanLosses:
         return losses | game, explained
 
     def sketch_error(self, backbone: Stacked, seen: Seen, code: Tensor, step: Transition) -> Tensor:
-        """Stage one's error, with the code [B, digits] that explains the target best, in units of ``step.error``."""
-        sketch, goal = backbone.sketch(seen, self.generator.code(code)), backbone.halved(backbone.patches(step.target))
+        """Stage one's error, with the code [B, events] that explains the target best, in units of ``step.error``."""
+        sketch = backbone.sketch(*self.generator.tell(seen, code))
+        goal = backbone.halved(backbone.patches(step.target))
         return step.mean((sketch - goal).square().mean((1, 2, 3))) / step.scale
 
     @torch.no_grad()
-    def explain(self, seen: Seen, looked: Tensor, step: Transition, now: Now) -> Tensor:
-        """The code [B, digits] whose frame is nearest to the true one, digit after digit.
+    def explain(self, seen: Seen, looked: Looked, step: Transition, now: Now) -> Tensor:
+        """The code [B, events] whose frame is nearest to the true one, event after event.
 
-        Among values that are about as near, the more probable is taken: else several codes would share every outcome.
+        Among events that are about as near, the more probable is taken: else several codes would share every outcome.
         """
         price = self.parsimony(now.updates) * step.scale
-        choose = lambda error, surprise: self.choose(error + price * surprise, now)  # noqa: E731
-        return self.generator.explain(seen, looked, step.target, choose, step.visible)
+        chance = parallel.draw(torch.rand, (len(step.target), self.config.events), now.generator)
+
+        def choose(event: int, rows: Tensor, error: Tensor, surprise: Tensor) -> Tensor:
+            return self.choose(error + price * surprise, chance[:, event].to(rows.device)[rows], now.updates)
+
+        exploring = now.updates < self.config.explore
+        return self.generator.explain(seen, looked, step.target, choose, step.visible, alike=exploring)
 
     def parsimony(self, updates: int) -> float:
         """Price of a nat of surprise; none before codes have come to differ, or a single one would win."""
         return self.config.parsimony * min(1.0, max(0.0, updates / max(1, self.config.explore) - 1))
 
-    def choose(self, error: Tensor, now: Now) -> Tensor:
-        """The value [B] of least error [B, values]; early on, a random one of little error."""
-        if now.updates >= self.config.explore:
+    def choose(self, error: Tensor, chance: Tensor, updates: int) -> Tensor:
+        """The event [N] of least error [N, tried]; early on, a random one of little error, by ``chance`` [N]."""
+        if updates >= self.config.explore:
             return error.argmin(dim=1)
-        temperature = 0.01 ** (now.updates / self.config.explore)
+        temperature = 0.01 ** (updates / self.config.explore)
         logits = -error / (temperature * error.mean(dim=1, keepdim=True)).clamp(min=1e-8)  # 0 where nothing moves
-        return index(logits, parallel.draw(torch.rand, error.shape[:1], now.generator).to(error.device))
+        return index(logits, chance)
 
 
 def learner(spec: EnvSpec, config: GanConfig, seed: int) -> RolloutLearner:

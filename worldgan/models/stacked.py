@@ -23,7 +23,7 @@ class Stacked(nn.Module):
         super().__init__()
         w = config.width
         self.fine = Backbone(spec, config)
-        self.patches, self.cell = self.fine.patches, self.fine.cell
+        self.patches, self.cell, self.grid = self.fine.patches, self.fine.cell, self.fine.grid
         pixels = self.fine.channels * self.cell
         self.block = Block(w, w)
         self.canvas = Canvas(

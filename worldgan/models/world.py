@@ -109,14 +109,10 @@ class NoisePredictor(Predictor, Protocol):
 
 @runtime_checkable
 class CodePredictor(NoisePredictor, Protocol):
-    """Each number of its noise draws a digit of a code, by ``worldgan.models.noise.index``, with odds that it knows."""
+    """Its noise draws a code, whose odds it knows."""
 
-    @property
-    def values(self) -> int:
-        """Of each of the Z digits."""
-
-    def code_odds(self, frames: Tensor, actions: Tensor) -> Tensor:
-        """Probabilities of all N = values ** Z codes, [B, N], the last digit running fastest."""
+    def likeliest(self, frames: Tensor, actions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The N <= count most probable codes: noise [B, N, Z] that draws them, and falling probabilities [B, N]."""
 
 
 class Networks(nn.Module):

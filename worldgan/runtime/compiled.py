@@ -8,7 +8,7 @@ import numpy as np
 
 from worldgan.arrays import Array
 from worldgan.errors import extra
-from worldgan.runtime.session import INPUTS, OUTPUTS, Card, Step
+from worldgan.runtime.session import INPUTS, OUTPUTS, Card, Step, unchanced
 
 if TYPE_CHECKING:
     import openvino
@@ -26,7 +26,7 @@ class Compiled:
     """
 
     def __init__(self, graph: bytes, card: Card, *, threads: int, precision: Literal["auto", "fp32"] = "auto") -> None:
-        """graph: in ONNX's format, of a card without values.
+        """graph: in ONNX's format, of a card that lists no codes.
 
         It has to be of our own making: OpenVINO computes a file's constants while it reads them, however large.
         threads: to compute with.    precision: "auto" is what is fastest here, bf16 or fp32.
@@ -57,9 +57,9 @@ class Compiled:
                     part[...] = request.get_output_tensor(number).data[: len(part)]
         return step
 
-    def odds(self, frames: Array, actions: Array) -> Array:
+    def likeliest(self, frames: Array, actions: Array) -> tuple[Array, Array]:
         """See ``Engine``; of chance it knows none."""
-        return np.ones((len(frames), self.card.codes), np.float32)
+        return unchanced(len(frames), self.card)
 
     def _made(self) -> list[tuple[Any, tuple[int, ...]]]:
         """Type and shape without B of every output."""

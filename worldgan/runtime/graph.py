@@ -1,4 +1,4 @@
-"""One simulator step as an ONNX graph: history, action and noise in; frame, reward and termination out, and odds."""
+"""One simulator step as an ONNX graph: history, action and noise in; frame, reward, termination and codes out."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
 OPSET = 17
+LISTED = 32
+"""The most probable codes that a file lists, as many as a search for fewer compares."""
 
 
 class StepGraph(nn.Module):
@@ -36,15 +38,15 @@ class StepGraph(nn.Module):
         if not isinstance(networks.predictor, NoisePredictor):
             raise WorldganError(f"family {family} cannot be exported: its samples are no function of given noise")
         self.predictor: NoisePredictor = networks.predictor
-        values = self.predictor.values if isinstance(self.predictor, CodePredictor) else 0
-        self.card = Card(family, spec, context, self.predictor.chances, VERSION, values)
+        listed = LISTED if isinstance(self.predictor, CodePredictor) else 0
+        self.card = Card(family, spec, context, self.predictor.chances, VERSION, listed)
         self.eval()  # all of it: torch's exporter puts everything back to the mode of the whole
 
     def forward(self, frames: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        """See ``Session.step`` and, where there are values, ``Session.odds``."""
+        """See ``Session.step`` and, where codes are listed, ``Session.likeliest``."""
         frame = to_uint8(self.draw(frames, actions, noise))
         step = (frame, *self.judge(frames, actions, frame))
-        return (*step, self.odds(frames, actions)) if self.card.values else step
+        return (*step, *self.likeliest(frames, actions)) if self.card.listed else step
 
     def draw(self, frames: Tensor, actions: Tensor, noise: Tensor) -> Tensor:
         """The next frame before it is rounded to the 256 levels, float [B, C, H, W]."""
@@ -54,16 +56,16 @@ class StepGraph(nn.Module):
         """Expected reward [B] and probability of termination [B] if uint8 ``frame`` follows."""
         return self.networks.outcome.predict(to_float(frames), actions, to_float(frame))
 
-    def odds(self, frames: Tensor, actions: Tensor) -> Tensor:
-        """Probabilities of all codes, float [B, N]; only where there are values."""
+    def likeliest(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``CodePredictor``; only where codes are listed."""
         assert isinstance(self.predictor, CodePredictor)
-        return self.predictor.code_odds(to_float(frames), actions)
+        return self.predictor.likeliest(to_float(frames), actions, self.card.listed)
 
 
 def stepping(graph: StepGraph) -> StepGraph:
-    """The same for those who only step, to whom the odds would cost time."""
+    """The same for those who only step, to whom the list of codes would cost time."""
     only = copy.copy(graph)
-    only.card = replace(graph.card, values=0)
+    only.card = replace(graph.card, listed=0)
     return only
 
 
@@ -82,12 +84,12 @@ def write(graph: StepGraph, path: Path) -> None:
         onnx.save(model, temporary)
 
 
-def without_odds(data: bytes, card: Card) -> bytes:
+def without_codes(data: bytes, card: Card) -> bytes:
     """The file of ``card`` as that of ``stepping`` would be."""
     with extra("onnx"):
         import onnx
     model = onnx.ModelProto.FromString(part(data, Path("model.onnx"), INPUTS, OUTPUTS))
-    onnx.helper.set_model_props(model, _signed(replace(card, values=0)))
+    onnx.helper.set_model_props(model, _signed(replace(card, listed=0)))
     reduced: bytes = model.SerializeToString()
     return reduced
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from worldgan.arrays import Array
 from worldgan.device import Device
 from worldgan.errors import WorldganError
-from worldgan.runtime.outcomes import ArrayOutcomes, distinct, likeliest
+from worldgan.runtime.outcomes import ArrayOutcomes, distinct
 from worldgan.runtime.session import Engine, Session, Step
 from worldgan.types import SPREAD, EnvSpec
 
@@ -69,7 +69,7 @@ class ExportedModel:
     def outcomes(self, state: Past, action: Array, count: int, generator: np.random.Generator) -> ArrayOutcomes:
         """At most ``count`` different next steps under encoded actions [B, A], most probable first.
 
-        Raises WorldganError as ``Session.odds``.
+        Raises WorldganError as ``Session.likeliest``.
         """
         return self.expect(state, action, count, lambda shape: generator.random(shape, np.float32))
 
@@ -77,8 +77,8 @@ class ExportedModel:
         """``outcomes``; draw: shape -> uniform noise, which is asked for where the odds of codes are not known."""
         card, actions = self.session.card, state.then(action)
         if card.codes:
-            odds = self.session.odds(state.frames, actions)
-            noise, probability = likeliest(odds, card.values, card.chances, SPREAD * count)
+            known = self.session.likeliest(state.frames, actions)
+            noise, probability = (each[:, : SPREAD * count] for each in known)
         else:
             noise = draw((len(action), SPREAD * count, card.chances))
             probability = np.full(noise.shape[:2], 1 / noise.shape[1])

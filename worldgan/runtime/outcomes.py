@@ -1,4 +1,4 @@
-"""What could happen next in an exported model, in plain arrays: which noise to try, and which frames are outcomes."""
+"""What could happen next in an exported model, in plain arrays: which frames are different outcomes."""
 
 from __future__ import annotations
 
@@ -18,26 +18,6 @@ class ArrayOutcomes(NamedTuple):
     rewards: Array
     terminated: Array
     stated: bool
-
-
-def likeliest(odds: Array, values: int, digits: int, count: int) -> tuple[Array, Array]:
-    """The M <= count most probable codes: noise [B, M, digits] that draws them, and what they are of all, [B, M].
-
-    odds: float [B, N], of all N = values ** digits codes, the last digit running fastest.
-    A digit is drawn by its cumulative odds, so all codes lie side by side in [0, 1), each as wide as it is probable,
-    and so do those that begin alike. The number that draws a digit is the middle of the place of all codes that begin
-    with it, within the place of those that begin as it does before that digit. A code of less than a millionth may be
-    too narrow for float32, and another is drawn in its place.
-    """
-    chosen = np.argsort(-odds, axis=1, kind="stable")[:, :count]
-    edges = np.cumsum(np.pad(odds.astype(np.float64), ((0, 0), (1, 0))), axis=1)
-    alike = values ** np.arange(digits, -1, -1)  # how many codes begin with the same none, one, ... of their digits
-    first = chosen[..., None] // alike * alike
-    row = np.arange(len(odds))[:, None, None]
-    low, high = edges[row, first], edges[row, first + alike]
-    middle, width = (low + high)[..., 1:] / 2, (high - low)[..., :-1]
-    noise = ((middle - low[..., :-1]) / np.maximum(width, 1e-30)).astype(np.float32)
-    return noise.clip(0, 1 - 2**-24), np.take_along_axis(odds, chosen, axis=1)
 
 
 def distinct(frames: Array, probability: Array, count: int) -> tuple[Array, Array]:

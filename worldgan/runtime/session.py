@@ -19,13 +19,13 @@ from worldgan.types import LARGEST, EnvSpec
 if TYPE_CHECKING:
     import onnxruntime
 
-FORMAT, READABLE = 2, (1, 2)
-"""The format that is written, and those that are read: 1 had no odds."""
+FORMAT, READABLE = 3, (1, 2, 3)
+"""The format that is written, and those that are read: 1 had no odds, and those of 2 are left aside."""
 KEY = "worldgan"
 """Where in a file's metadata its card is."""
 INPUTS, OUTPUTS = ("frames", "actions", "noise"), ("frame", "reward", "terminated")
-ODDS = "odds"
-"""The output of models that know the probabilities of their codes, which is computed on its own."""
+CODES = ("likely", "odds")
+"""The outputs of models that know the probabilities of their codes, which are computed on their own."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Card:
     """What an exported model says of itself, as JSON in the file's metadata.
 
     context: K.    chances: Z, uniform numbers that decide a step.    version: of worldgan, which wrote it.
-    values: of each digit, where each of the numbers draws a digit of a code with odds that the file tells; or 0.
+    listed: how many of the most probable codes the file lists, where the numbers draw a code whose odds it knows; or 0.
     """
 
     family: str
@@ -41,30 +41,28 @@ class Card:
     context: int
     chances: int
     version: str
-    values: int = 0
+    listed: int = 0
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        """Raises WorldganError for a context, chances or values that there cannot be."""
+        """Raises WorldganError for a context, chances or codes that there cannot be."""
         frames, noise = self.context * math.prod(self.spec.frame), 4 * self.chances
         if self.context < 1 or self.chances < 0 or max(frames, noise) > LARGEST:
             got = f"got {self.context} and {self.chances}"
             raise WorldganError(f"expected a context of 1 or more and chances, of at most {LARGEST} bytes each, {got}")
-        # Numbers of hardly any file would make a power that takes all day.
-        if self.values < 0 or 4 * min(self.values, LARGEST) ** min(self.chances, 64) > LARGEST:
-            got = f"got {self.chances} of {self.values}"
-            raise WorldganError(f"expected chances of values that make codes of at most {LARGEST} bytes, {got}")
+        if self.listed < 0 or 4 * self.listed * max(1, self.chances) > LARGEST or (self.listed and not self.chances):
+            got = f"got {self.listed} of {self.chances}"
+            raise WorldganError(f"expected a list of codes of chances, of at most {LARGEST} bytes, {got}")
 
     @property
     def codes(self) -> int:
         """N, codes whose odds are known: 0 if none are, and 1 where there is no chance."""
-        codes: int = self.values**self.chances  # 0 ** 0 is 1
-        return codes
+        return self.listed if self.chances else 1
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Of the graph."""
-        return (*OUTPUTS, ODDS) if self.values else OUTPUTS
+        return (*OUTPUTS, *CODES) if self.listed else OUTPUTS
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """dtype, and shape without B, of every input and output."""
@@ -78,7 +76,8 @@ class Card:
             "reward": ("float", ()),
             "terminated": ("float", ()),
         }
-        return shapes | ({ODDS: ("float", (self.codes,))} if self.values else {})
+        kinds = (("float", (self.listed, self.chances)), ("float", (self.listed,)))
+        return shapes | (dict(zip(CODES, kinds, strict=True)) if self.listed else {})
 
 
 class Step(NamedTuple):
@@ -99,8 +98,11 @@ class Engine(Protocol):
     def step(self, frames: Array, actions: Array, noise: Array) -> Step:
         """uint8 frames [B, K, C, H, W], actions [B, K, A], the last to be taken now, noise [B, Z] in [0, 1)."""
 
-    def odds(self, frames: Array, actions: Array) -> Array:
-        """Probabilities float [B, N] of all ``Card.codes`` after ``step``'s frames and actions, last digit fastest."""
+    def likeliest(self, frames: Array, actions: Array) -> tuple[Array, Array]:
+        """After ``step``'s frames and actions, the N = ``Card.codes`` most probable codes, most probable first.
+
+        Noise [B, N, Z] that draws them, and their probabilities float [B, N].
+        """
 
 
 class Session:
@@ -118,9 +120,9 @@ class Session:
         self.path = Path(path)
         data = _read(self.path)
         self.card = card_of(metadata(data, self.path, KEY), self.path)
-        told = self.card.values > 0
-        self._odds = _open(part(data, self.path, INPUTS[:2], (ODDS,)), self.path, threads) if told else None
-        data = part(data, self.path, INPUTS, OUTPUTS) if told else data
+        told = self.card.listed > 0
+        self._codes = _open(part(data, self.path, INPUTS[:2], CODES), self.path, threads) if told else None
+        data = part(data, self.path, INPUTS, OUTPUTS) if told or self.card.format < FORMAT else data
         self._session = _open(data, self.path, threads)
         self._check()
 
@@ -131,20 +133,25 @@ class Session:
             raise WorldganError(f"{self.path} is damaged: a frame of {step.frame.shape} follows {frames.shape}")
         return step
 
-    def odds(self, frames: Array, actions: Array) -> Array:
-        """See ``Engine``. Raises WorldganError unless they are probabilities."""
-        if self._odds is None:
-            return np.ones((len(frames), self.card.codes), np.float32)
-        odds: Array = self._odds.run((ODDS,), dict(zip(INPUTS[:2], (frames, actions), strict=True)))[0]
-        if odds.shape != (len(frames), self.card.codes):
-            raise WorldganError(f"{self.path} is damaged: odds of {odds.shape} for {len(frames)} x {self.card.codes}")
-        if not (odds.min() >= 0 and np.abs(odds.sum(1) - 1).max() < 1e-3):  # false of NaN
-            raise WorldganError(f"{self.path} is damaged, or its training diverged: expected odds that sum to 1")
-        return odds
+    def likeliest(self, frames: Array, actions: Array) -> tuple[Array, Array]:
+        """See ``Engine``. Raises WorldganError unless they are noise and probabilities."""
+        if self._codes is None:
+            return unchanced(len(frames), self.card)
+        found: tuple[Array, Array] = self._codes.run(CODES, dict(zip(INPUTS[:2], (frames, actions), strict=True)))
+        noise, odds = found
+        shapes = [(len(frames), *self.card.shapes()[name][1]) for name in CODES]
+        if [noise.shape, odds.shape] != shapes:
+            raise WorldganError(f"{self.path} is damaged: codes of {noise.shape} and {odds.shape} for {shapes}")
+        fine = noise.min() >= 0 and noise.max() < 1 and odds.min() >= 0 and odds[:, 0].min() > 0  # false of NaN
+        if not (fine and odds.sum(1).max() < 1 + 1e-3):
+            raise WorldganError(
+                f"{self.path} is damaged, or its training diverged: expected odds that sum to 1 at most"
+            )
+        return noise, odds
 
     def _check(self) -> None:
         """Compare the card with the graph, in what that says before it has computed the sizes that it computes."""
-        sessions = [each for each in (self._session, self._odds) if each is not None]
+        sessions = [each for each in (self._session, self._codes) if each is not None]
         values = [value for each in sessions for value in (*each.get_inputs(), *each.get_outputs())]
         try:
             shapes = {value.name: (value.type, tuple(value.shape[1:])) for value in values}
@@ -153,6 +160,11 @@ class Session:
         expected = {name: (f"tensor({kind})", shape) for name, (kind, shape) in self.card.shapes().items()}
         if shapes.keys() != expected.keys() or not all(_agree(shapes[name], expected[name]) for name in expected):
             raise WorldganError(f"{self.path} is damaged: expected {expected} by its card, got {shapes}")
+
+
+def unchanced(rows: int, card: Card) -> tuple[Array, Array]:
+    """What ``Engine.likeliest`` is of a card that lists no codes."""
+    return np.zeros((rows, card.codes, card.chances), np.float32), np.ones((rows, card.codes), np.float32)
 
 
 def _agree(found: tuple[str, tuple[Any, ...]], expected: tuple[str, tuple[int, ...]]) -> bool:
@@ -173,6 +185,8 @@ def card_of(text: str, path: Path) -> Card:
         raise WorldganError(
             f"expected a model of `worldgan export`, of format {FORMAT}, in {path}, got {version}: export the run again"
         )
+    if version == 2:
+        found = {key: value for key, value in found.items() if key != "values"}
     return from_mapping(Card, found, where=f"{path}: ")
 
 
