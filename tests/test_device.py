@@ -150,11 +150,13 @@ def test_learners_and_windows_move_whole(family: str) -> None:
 
 
 class Answers(TorchDispatchMode):
-    """Says what a tensor without contents holds, wherever that is asked for: 1 for floats, else 0."""
+    """Says what a tensor without contents holds, wherever that is asked for: 1 for floats, else 0, all true."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.item.default}:
             return 1.0 if args[0].dtype.is_floating_point else 0
+        if func is torch.ops.aten.nonzero.default:
+            return torch.zeros(len(args[0]), args[0].ndim, dtype=torch.int64, device=args[0].device)
         return func(*args, **(kwargs or {}))
 
 

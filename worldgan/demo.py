@@ -105,4 +105,5 @@ def _conclude(curves: dict[str, Curves], returns: dict[str, dict[str, Any]], out
     for name, score in returns.items():
         scores.add_row(name, f"{score['mean']:.2f}", f"{score['low']:.2f} to {score['high']:.2f}")
     console.print(looks, scores)
-    console.print(f"Look at {out}/report/strip.png, {out}/report/rollout.gif, {out}/plan.webm", highlight=False)
+    pictures = f"{out}/report/strip.png, {out}/report/rollout.gif, {out}/plan.webm"
+    console.print(f"Look at {pictures}", highlight=False, soft_wrap=True)

@@ -80,6 +80,21 @@ class Episode:
 
 
 @dataclass(frozen=True)
+class Rare:
+    """More windows, of one target each, of rewards and ends that are too rare among others to be learnt from soon.
+
+    The first ``rewarded`` of them earn a reward that is not 0, the others end their episode. For either, the mean loss
+    of its rows is added with ``weight``.
+    oversampled: how many times as much as it happens a reward that is not 0, and an end, counts so in all.
+    """
+
+    window: Window
+    rewarded: int
+    weight: float
+    oversampled: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Window:
     """A batch of training windows: K context frames and T more; n = K + T - 1 transitions join them.
 
@@ -90,6 +105,7 @@ class Window:
     context: K.
     action_known, reward_known: bool [B, n], False where the label is missing; None if none is.
     visible: bool [B, K + T, 1, H, W], False where frames have no pixels; None if they have all.
+    rare: more windows to learn rewards and ends from; None if these are not rare.
     """
 
     frames: Tensor
@@ -101,6 +117,7 @@ class Window:
     action_known: Tensor | None = None
     reward_known: Tensor | None = None
     visible: Tensor | None = None
+    rare: Rare | None = None
 
     @property
     def horizon(self) -> int:
@@ -115,11 +132,12 @@ class Window:
 
     def to(self, device: torch.device) -> Window:
         """The same windows there."""
-        return replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
+        rare = self.rare and replace(self.rare, window=self.rare.window.to(device))
+        return replace(self, rare=rare, **{name: value.to(device) for name, value in self._tensors().items()})
 
     def _tensors(self) -> dict[str, Any]:
-        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "context"}
-        return {name: value for name, value in found.items() if value is not None}
+        names = [each.name for each in fields(self) if each.name not in {"context", "rare"}]
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)

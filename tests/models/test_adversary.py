@@ -197,7 +197,7 @@ GAMES: dict[str, dict[str, Any]] = {
     "nonsaturating, gradient": {"objective": "nonsaturating", "regularity": "gradient"},
     "least squares": {"objective": "least_squares", "regularity": "none"},
     "wasserstein, interpolated": {"objective": "wasserstein", "regularity": "interpolated", "momentum": 0.0},
-    "wasserstein, clip": {"objective": "wasserstein", "regularity": "clip", "bound": 0.1, "momentum": 0.0},
+    "wasserstein, clip": {"objective": "wasserstein", "regularity": "clip", "bound": 0.05, "momentum": 0.0},
 }
 COARSE = ["hinge, spectral", "wasserstein, clip"]
 

@@ -205,8 +205,8 @@ def test_a_model_that_weights_do_not_have_takes_no_memory(run: Run) -> None:
 
 
 SIZES = {
-    *("context", "width", "outcome_width", "posterior_width", "events", "kinds", "latents", "choices", "motions"),
-    *("reach", "steps", "rounds"),
+    *("context", "width", "outcome_width", "posterior_width", "events", "kinds", "favourites", "latents", "choices"),
+    *("motions", "reach", "steps", "rounds"),
 }
 """Integers of models' configs on which networks, or the time that a frame takes, depend."""
 

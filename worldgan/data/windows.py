@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count as counter
 from typing import Literal, TypeVar
 
@@ -19,13 +19,17 @@ from worldgan.data.labels import Known, Labels
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.seeding import numpy_rng
-from worldgan.types import Window
+from worldgan.types import Rare, Window
 
 T = TypeVar("T", bound=np.generic)
 Split = Literal["train", "val", "all"]
 Unlabelled = Literal["recover", "drop"]
 Place = tuple[int, int]  # episode index, and t: the index of the last context frame
 
+RARE, RARE_WEIGHT, PER_RARE, SEARCHED = 0.1, 0.25, 8, 1000
+"""Rewards, or ends, of fewer than this share of the transitions are rare; more of them are learnt from with this
+weight, one row for so many others; and they are looked for in at most so many episodes.
+"""
 ROWS = 8
 """Parts of a batch have a multiple of so many rows: a discriminator sees every other, and is penalised on a fourth."""
 
@@ -113,6 +117,8 @@ class WindowSampler:
         else:
             self._mixture = [(labelled, rest // 2), (everywhere, rest - rest // 2), (late, extra)]
         actions = [self.labels.actions(i) for i in chosen]
+        whole = all(self.labels.whole(i) is None for i in chosen)
+        self._rare = _rarities(store, chosen, numpy_rng(seed, "rare", split)) if whole else (_Rarity(), _Rarity())
         self.complete = unlabelled == "drop" or all(known is None or known.all() for known in actions)
         if not self._mixture[0][0].count or not any(known is None or known.any() for known in actions):
             wanted = f"windows of {context} + {horizon} frames that lack no label" if self.complete else "known actions"
@@ -122,7 +128,22 @@ class WindowSampler:
         """The part's rows of batch ``number``, the same in every process. Raises WorldganError if a file is damaged."""
         rng = numpy_rng(self._seed, "windows", self._split, number)
         places = [place for where, size in self._mixture if size for place in where.draw(size, rng)]
-        return cut(self.store, places[self._rows], context=self.context, horizon=self.horizon, labels=self.labels)
+        drawn = cut(self.store, places[self._rows], context=self.context, horizon=self.horizon, labels=self.labels)
+        return replace(drawn, rare=self._more(number))
+
+    def _more(self, number: int) -> Rare | None:
+        """A row of rewards and one of ends for every ``PER_RARE`` of the part's, of those that are rare."""
+        rewards, ends = self._rare
+        if not rewards.places and not ends.places:
+            return None
+        rows = max(1, (self._rows.stop - self._rows.start) // PER_RARE)
+        rng = numpy_rng(self._seed, "rare", self._split, number, self._rows.start)
+        places = [
+            each.places[i] for each in self._rare if each.places for i in rng.integers(len(each.places), size=rows)
+        ]
+        window = cut(self.store, places, context=self.context, horizon=1)
+        oversampled = (rewards.oversampled, ends.oversampled)
+        return Rare(window, rows if rewards.places else 0, RARE_WEIGHT, oversampled)
 
 
 def loader(
@@ -256,6 +277,32 @@ def _gather(masks: Sequence[Known | None], index: NDArray[np.int64], valid: Know
     for row, mask in enumerate(masks):
         known[row] |= True if mask is None else mask[index[row]]
     return None if known.all() else known
+
+
+@dataclass(frozen=True)
+class _Rarity:
+    """Where something is that is rare among transitions, if it is.    share: of all transitions."""
+
+    places: Sequence[Place] = ()
+    share: float = 1.0
+
+    @property
+    def oversampled(self) -> float:
+        """See ``Rare``."""
+        return 1 + RARE_WEIGHT / self.share if self.places else 1.0
+
+
+def _rarities(store: EpisodeStore, chosen: Sequence[int], rng: np.random.Generator) -> tuple[_Rarity, _Rarity]:
+    """Rewards that are not 0, and ends, among the transitions of at most ``SEARCHED`` of the episodes."""
+    searched = chosen
+    if len(chosen) > SEARCHED:
+        searched = [chosen[i] for i in np.sort(rng.choice(len(chosen), SEARCHED, replace=False))]
+    steps = sum(store.length(i) for i in searched)
+    rewards = [(i, int(t)) for i in searched for t in np.flatnonzero(store.rewards(i))]
+    ends = [(i, store.length(i) - 1) for i in searched if store.terminated(i)]
+    shares = [(places, len(places) / max(1, steps)) for places in (rewards, ends)]
+    found = [_Rarity(places, share) if 0 < share < RARE else _Rarity() for places, share in shares]
+    return found[0], found[1]
 
 
 @dataclass(frozen=True)

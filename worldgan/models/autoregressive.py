@@ -228,12 +228,10 @@ class AutoregressiveLosses:
         where = self.reveal(blind.spread().detach(), now.generator)
         guess = predictor(seen, nothing(seen, blind.mean().detach()).show(target, where))
         explained = patches.inverse(blind.nearest(target)).detach()
-        nexts = (step.target, explained)
-        outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         return {
             "reconstruction": step.mean(self.surprise(blind, target, torch.zeros_like(where), step.scale)),
             "completion": step.mean(self.surprise(guess, target, where, step.scale)),
-            "outcome": step.mean_rewarded(outcome),
+            "outcome": step.outcome_error(self.networks.outcome, history, explained),
         }, explained
 
     def surprise(self, choices: Choices, target: Tensor, shown: Tensor, scale: Tensor) -> Tensor:

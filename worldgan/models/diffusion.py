@@ -185,13 +185,10 @@ class DiffusionLosses:
         clean = self.denoiser(seen, noisy, sigma)
         with torch.no_grad():
             sampled = self.denoiser.near(seen, step.target, now.generator)
-        outcome = self.networks.outcome.losses(
-            history.frames, actions, (step.target, sampled), step.reward, step.terminated
-        )
         return {
             # EDM's weight of a noise level (Karras et al. 2022, table 1), in units that make it 1 in boundless noise.
             "reconstruction": step.error(clean, 1 + (SIGMA_DATA / sigma).square()),
-            "outcome": step.mean_rewarded(outcome),
+            "outcome": step.outcome_error(self.networks.outcome, history, sampled),
         }, sampled
 
     def noise(self, rows: int, generator: torch.Generator) -> Tensor:

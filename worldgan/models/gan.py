@@ -153,9 +153,9 @@ class Generator(nn.Module):
     ) -> Tensor:
         """The code [B, events] of the frame [B, C, H, W], event after event.
 
-        Tried are the end of the list, every kind of event where what has been drawn so far is least like the frame, and,
-        unless all are to be treated ``alike``, the events that the prior expects most: to try every one would cost
-        thousands of decodings.    visible: pixels that count, bool [B, 1, H, W]; None for all.
+        Tried are the end of the list, every kind of event where what has been drawn so far is least like the frame,
+        and, unless all are to be treated ``alike``, the events that the prior expects most: to try every one would
+        cost thousands of decodings.    visible: pixels that count, bool [B, 1, H, W]; None for all.
         """
         goal = self.backbone.patches(target)
         weight = None if visible is None else self.backbone.patches(visible.expand_as(target).float())
@@ -182,10 +182,9 @@ class Generator(nn.Module):
             chosen = choose(event, rows, found.sum((2, 3)), surprise.gather(1, tried))
             at = torch.arange(len(rows), device=rows.device), chosen
             code[rows, event] = tried[at]
-            ended = tried[at] == 0
-            code[rows[ended], event:] = 0
-            rows, left = rows[~ended], found[at][~ended]
-        return code
+            lasting = (tried[at] > 0).nonzero()[:, 0]
+            rows, left = rows[lasting], found[at][lasting]
+        return torch.where(code == self.prior.choices, 0, code)
 
     def worst(self, gaps: Tensor) -> Tensor:
         """The place [N] of the largest of errors [N, h, w], by the backbone's grid."""
@@ -231,13 +230,11 @@ class GanLosses:
         codes = torch.cat([code, drawn, prefix(code[vagues], known, generator.prior.choices)])
         frames = generator.frames(generator.decode(seen.index(torch.cat([every, fakes, vagues])), codes))
         explained, fake, vague = frames.split([len(every), len(fakes), len(vagues)])
-        nexts = (step.target, explained.detach())
-        outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         losses = {
             "reconstruction": step.error(explained),
             "prefix": self.config.prefix * step.index(vagues).error(vague),
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
-            "outcome": step.mean_rewarded(outcome),
+            "outcome": step.outcome_error(self.networks.outcome, history, explained),
         }
         if isinstance(generator.backbone, Stacked):
             losses["sketch"] = self.sketch_error(generator.backbone, seen, code, step)

@@ -16,10 +16,11 @@ from worldgan import parallel
 from worldgan.device import Precision, uses_bf16
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
+from worldgan.models.outcome import OutcomeHead
 from worldgan.models.world import History, Networks, NextFrameModel, Predictor
 from worldgan.pixels import to_float
 from worldgan.seeding import torch_rng
-from worldgan.types import EnvSpec, Metrics, Window
+from worldgan.types import EnvSpec, Metrics, Rare, Window
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -54,6 +55,7 @@ class Transition:
     errors are divided by it, so that weights of losses mean the same in every env.
     rewarded: rows whose reward is known, [B]; None for all.
     visible: pixels that the target has, bool [B, 1, H, W]; None for all. The others show what was last seen there.
+    oversampled: how rewards and ends are, see ``Rare``.
     """
 
     action: Tensor
@@ -64,6 +66,7 @@ class Transition:
     scale: Tensor
     rewarded: Tensor | None = None
     visible: Tensor | None = None
+    oversampled: tuple[float, float] = (1.0, 1.0)
 
     @cached_property
     def count(self) -> Tensor:
@@ -72,7 +75,8 @@ class Transition:
 
     def index(self, rows: Tensor) -> Transition:
         """The given rows (int64 [any]), errors still in units of the same ``scale``."""
-        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "scale"}
+        alike = {"scale", "oversampled"}  # in all rows
+        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in alike}
         chosen: dict[str, Any] = {name: value[rows] for name, value in known.items() if value is not None}
         return replace(self, **chosen)
 
@@ -80,10 +84,14 @@ class Transition:
         """Mean of values [B] over the valid rows; zero if none is."""
         return (values * self.valid.to(values.dtype)).sum() / self.count.to(values.dtype)
 
-    def mean_rewarded(self, values: Tensor) -> Tensor:
-        """The same over the valid rows whose reward is known."""
+    def outcome_error(self, head: OutcomeHead, history: History, predicted: Tensor) -> Tensor:
+        """Mean loss of reading reward and end off the target and off predicted frames [B, C, H, W], which are cut from
+        their graph, over the valid rows whose reward is known.
+        """
+        actions, nexts = history.then(self.action), (self.target, predicted.detach())
+        losses = head.losses(history.frames, actions, nexts, self.reward, self.terminated, self.oversampled)
         known = self.valid if self.rewarded is None else self.valid & self.rewarded
-        return replace(self, valid=known).mean(values)
+        return replace(self, valid=known).mean(losses)
 
     def shown(self, pixels: Tensor) -> Tensor:
         """Pixels [B, ..., C, H, W] with zeros where the target has none."""
@@ -130,6 +138,7 @@ def transitions(window: Window) -> tuple[History, list[Transition]]:
             scale=scale,
             rewarded=at(window.reward_known, i),
             visible=at(window.visible, i + 1),
+            oversampled=window.rare.oversampled if window.rare else (1.0, 1.0),
         )
         for i in range(k - 1, k - 1 + window.horizon)
     ]
@@ -168,6 +177,24 @@ def learn_from_rollout(
             totals[name] = totals.get(name, 0.0) + float(loss.detach()) / len(steps)
         history = history.push(step.action, frame)
     return totals
+
+
+def learn_from_rare(rare: Rare, head: OutcomeHead, precision: Precision) -> Metrics:
+    """Gather gradients of reading rewards and ends off the real frames of more windows of them."""
+    history, (step,) = transitions(rare.window)
+    kind = rare.window.frames.device.type
+    with torch.autocast(kind, dtype=torch.bfloat16, enabled=uses_bf16(precision, kind)):
+        logits = head(history.frames, history.then(step.action), step.target)
+    earns = torch.arange(len(step.target), device=step.target.device) < rare.rewarded
+    of_reward, of_end = head.misread(logits, step.reward, step.terminated, rare.oversampled)
+    loss = rare.weight * (_mean(of_reward, earns) + _mean(of_end, ~earns))
+    loss.backward()
+    return {"rare": float(loss.detach())}
+
+
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """Of those that count, or 0."""
+    return (values * counts).sum() / counts.sum().clamp(min=1)
 
 
 class Optimiser:
@@ -297,6 +324,8 @@ class RolloutLearner:
         predictor: Predictor = self.networks.predictor  # type: ignore[assignment]  # nn.Module hides its methods
         predictor.backbone.watch(to_float(window.frames[:, window.context - 1]))
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
+        if window.rare:
+            metrics |= learn_from_rare(window.rare, self.networks.outcome, self.config.precision)
         norms = {f"norm/{name}": optimiser.step() for name, optimiser in self.optimisers.items()}
         parallel.average(statistics(self.networks))
         self.average.update()

@@ -73,9 +73,8 @@ def squared_error(networks: Networks, history: History, step: Transition, now: N
     """Losses of a predictor that draws nothing; see ``Losses``."""
     actions = history.then(step.action)
     frame = networks.predictor(history.frames, actions)
-    nexts = (step.target, frame.detach())
-    outcome = networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
-    return {"reconstruction": step.error(frame), "outcome": step.mean_rewarded(outcome)}, frame
+    outcome = step.outcome_error(networks.outcome, history, frame)
+    return {"reconstruction": step.error(frame), "outcome": outcome}, frame
 
 
 def learner(spec: EnvSpec, config: MseConfig, seed: int) -> RolloutLearner:

@@ -5,6 +5,8 @@ It judges the predicted frame, so a chance event and its reward can never disagr
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,17 +47,30 @@ class OutcomeHead(nn.Module):
         nexts: tuple[Tensor, Tensor],
         reward: Tensor,
         terminated: Tensor,
+        oversampled: tuple[float, float] = (1.0, 1.0),
     ) -> Tensor:
         """Loss [B], mean over the real and the predicted next frame: both earn the real reward and termination, [B].
 
         Cross-entropy with the two-hot reward (Hafner et al. 2023, eq. 9) plus that with termination.
+        oversampled: see ``Rare``.
         """
-        reward_logits, end_logits = self(twice(frames), twice(actions), torch.cat(nexts))
-        target = twice(two_hot(reward, self.centres.to(reward.device)))
-        loss = -(target * reward_logits.log_softmax(-1)).sum(-1)
-        ended = twice(terminated.float())
-        loss = loss + F.binary_cross_entropy_with_logits(end_logits, ended, reduction="none")
-        return loss.view(2, -1).mean(dim=0)
+        logits = self(twice(frames), twice(actions), torch.cat(nexts))
+        of_reward, of_end = self.misread(logits, twice(reward), twice(terminated), oversampled)
+        return (of_reward + of_end).view(2, -1).mean(dim=0)
+
+    def misread(
+        self, logits: tuple[Tensor, Tensor], reward: Tensor, terminated: Tensor, oversampled: tuple[float, float]
+    ) -> tuple[Tensor, Tensor]:
+        """The cross-entropies with reward [B] and termination [B] of what ``forward`` returns.
+
+        What is ``oversampled`` has its logits raised by the logarithm of that, so that without it they are those of how
+        often it happens (logit adjustment, Menon et al. 2021, eq. 10).
+        """
+        rewards, ends = map(math.log, oversampled)
+        centres = self.centres.to(reward.device)
+        raised = logits[0] + rewards * (centres != 0)
+        of_reward = -(two_hot(reward, centres) * raised.log_softmax(-1)).sum(-1)
+        return of_reward, F.binary_cross_entropy_with_logits(logits[1] + ends, terminated.float(), reduction="none")
 
 
 def two_hot(values: Tensor, centres: Tensor) -> Tensor:

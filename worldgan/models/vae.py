@@ -167,12 +167,10 @@ class VaeLosses:
         seen = predictor.backbone.see(history.frames, actions)
         posterior = predictor.explain(history.frames, actions, step.target)
         explained = predictor.decode(seen, posterior.draw(now.generator))
-        nexts = (step.target, explained.detach())
-        outcome = self.networks.outcome.losses(history.frames, actions, nexts, step.reward, step.terminated)
         return {
             "reconstruction": step.error(explained),
             "divergence": self.price(now.updates) * step.mean(posterior.divergence(predictor.expect(seen))),
-            "outcome": step.mean_rewarded(outcome),
+            "outcome": step.outcome_error(self.networks.outcome, history, explained),
         }, explained
 
     def price(self, updates: int) -> float:
