@@ -307,3 +307,56 @@ def test_starts(store: EpisodeStore, context: int) -> None:
     if context > 1:
         late = frames[:, 0, 1, 0, 0] > 0
         assert torch.equal(actions.argmax(-1)[late], frames[late, :-1, 1, 0, 0].long())
+
+
+def scarce(path: Path, *, earns: int = 40, unlabelled: int | None = None) -> EpisodeStore:
+    """Five episodes of 60 steps; every ``earns``-th step of all brings a reward of -2, and the first two end."""
+    made = EpisodeStore.create(path, SPEC, seed=0, policy="p")
+    for index in range(5):
+        steps = index * 60 + np.arange(60)
+        episode = replace(make_episode(index, 60), rewards=np.where(steps % earns == 0, -2, 0).astype(np.float32))
+        labels = {} if index != unlabelled else {"reward_known": np.arange(60) > 3}
+        made.add(index, replace(episode, terminated=index < 2, truncated=index >= 2, **labels))
+    return made
+
+
+def test_more_windows_of_what_is_rare(tmp_path: Path) -> None:
+    made = sampler(scarce(tmp_path / "data"), batch=64)
+    rewards, ends = Counter[tuple[int, int]](), Counter[int]()
+    for number in range(30):
+        rare = made.batch(number).rare
+        assert rare is not None
+        assert (rare.rewarded, rare.window.horizon, len(rare.window.valid)) == (8, 1, 16)
+        # 8 of 300 steps bring a reward and 2 end an episode; a quarter of all that is learnt from is added to each.
+        assert rare.oversampled == pytest.approx((1 + 0.25 * 300 / 8, 1 + 0.25 * 300 / 2))
+        assert rare.weight == 0.25
+        step = rare.window.context - 1
+        assert (rare.window.rewards[:8, step] == -2).all()
+        assert rare.window.terminated[8:, step].all()
+        assert rare.window.valid[:, step].all()
+        places = [(int(row[0]) - 1, int(row[1])) for row in rare.window.frames[:, step, :2, 0, 0]]
+        rewards.update(places[:8])
+        ends.update(episode for episode, _ in places[8:])
+    assert {episode * 60 + t for episode, t in rewards} == set(range(0, 300, 40))
+    assert ends.keys() == {0, 1}
+    assert min(rewards.values()) > 10
+
+
+def test_what_is_not_rare_or_not_known_is_not_looked_for(tmp_path: Path, store: EpisodeStore) -> None:
+    often = sampler(scarce(tmp_path / "often", earns=5)).batch(0).rare
+    assert often is not None
+    assert (often.rewarded, often.oversampled[0]) == (0, 1.0)
+    assert len(often.window.valid) == 8
+    assert sampler(scarce(tmp_path / "unknown", unlabelled=0)).batch(0).rare is None
+    single = EpisodeStore.create(tmp_path / "none", SPEC, seed=0, policy="p")
+    single.add(0, replace(make_episode(0, 60), rewards=np.zeros(60, np.float32), terminated=False, truncated=True))
+    assert sampler(single).batch(0).rare is None
+
+
+def test_parts_of_a_batch_have_rare_windows_of_their_own(tmp_path: Path) -> None:
+    data = scarce(tmp_path / "data")
+    parts = [WindowSampler(data, context=3, horizon=4, batch=64, seed=0, part=(i, 2)).batch(5).rare for i in range(2)]
+    assert parts[0] is not None
+    assert parts[1] is not None
+    assert len(parts[0].window.valid) == len(parts[1].window.valid) == 8
+    assert not torch.equal(parts[0].window.frames, parts[1].window.frames)
