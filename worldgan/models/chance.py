@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from worldgan.models import noise
 from worldgan.models.backbone import Seen
+from worldgan.models.blocks import pooled
+from worldgan.models.patches import traced
 
 BEAM = 32
 """Beginnings of codes that a search for the most probable goes on from; more if more are asked for."""
@@ -106,7 +108,7 @@ class CodePrior(nn.Module):
     def look_at(self, seen: Seen) -> Looked:
         """What the odds depend on."""
         looked = F.silu(self.look(seen.features))
-        return Looked(looked, torch.cat([_pooled(looked), seen.condition], dim=1))
+        return Looked(looked, torch.cat([pooled(looked), seen.condition], dim=1))
 
     def logits(self, looked: Looked, known: Tensor) -> Tensor:
         """Logits [B, choices] of the first open event of ``known`` [B, events], none of which has ended the list."""
@@ -114,7 +116,7 @@ class CodePrior(nn.Module):
         told = torch.cat([looked.pooled, told], dim=1)
         places = F.silu(looked.features + marks + self.enter(told)[..., None, None])
         places = F.silu(self.near(places))
-        none = self.none(torch.cat([told, _pooled(places)], dim=1))
+        none = self.none(torch.cat([told, pooled(places)], dim=1))
         return torch.cat([none, self.where(places).permute(0, 2, 3, 1).flatten(1)], dim=1).float()
 
     def open(self, rows: int) -> Tensor:
@@ -126,7 +128,12 @@ class CodePrior(nn.Module):
         """Uniform noise [B, events] -> one code a row, [B, events]."""
         code = self.open(looked.pooled.shape[0])
         for event in range(self.events):
-            drawn = noise.index(self.logits(looked, code), chance[:, event])
+            if event and not traced():  # what has ended costs nothing; a trace has to be the same for all
+                rows = (code[:, event - 1] > 0).nonzero()[:, 0]
+                some = noise.index(self.logits(looked.index(rows), code[rows]), chance[rows, event])
+                drawn = torch.zeros_like(code[:, 0]).index_put((rows,), some)
+            else:
+                drawn = noise.index(self.logits(looked, code), chance[:, event])
             code = self._put(code, event, torch.where(code[:, event - 1] == 0, 0, drawn) if event else drawn)
         return code
 
@@ -176,8 +183,3 @@ def prefix(code: Tensor, known: int | Tensor, choices: int) -> Tensor:
     kept = torch.arange(code.shape[-1], device=code.device) < known
     ended = ((code == 0) & kept).any(-1, keepdim=True)
     return torch.where(kept | ended, code, choices)
-
-
-def _pooled(features: Tensor) -> Tensor:
-    """[B, width, h, w] -> mean and largest of each channel, [B, 2 width]."""
-    return torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)

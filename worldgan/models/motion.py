@@ -17,6 +17,7 @@ from worldgan.device import Precision
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
 from worldgan.models.backbones import backbone
+from worldgan.models.blocks import pooled
 from worldgan.models.learning import (
     OptimiserConfig,
     RolloutLearner,
@@ -100,8 +101,8 @@ class MotionPredictor(nn.Module):
 
     def kernels_of(self, hidden: Tensor, condition: Tensor) -> Tensor:
         """Hidden [B, width, h, w], condition [B, width] -> kernels [B, M, k, k], each of sum 1, float32."""
-        pooled = torch.cat([hidden.mean((2, 3)), hidden.amax((2, 3)), condition], dim=1)
-        weights = self.kernels(pooled).float().unflatten(1, (self.motions, -1)).softmax(-1)
+        read = torch.cat([pooled(hidden), condition], dim=1)
+        weights = self.kernels(read).float().unflatten(1, (self.motions, -1)).softmax(-1)
         return weights.unflatten(2, (self.side, self.side))
 
     sample, sample_from, candidates = only_frame, frame_of_noise, only_candidate

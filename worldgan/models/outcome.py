@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worldgan.models.blocks import TransitionEncoder, twice
+from worldgan.models.blocks import TransitionEncoder, pooled, twice
 from worldgan.types import EnvSpec
 
 BINS = 49
@@ -31,8 +31,8 @@ class OutcomeHead(nn.Module):
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> logits [B, BINS], [B]."""
         features, condition = self.encoder(frames, actions, next_frame)
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3)), condition], dim=1)
-        logits = self.mix(pooled).float()
+        read = torch.cat([pooled(features), condition], dim=1)
+        logits = self.mix(read).float()
         return logits[:, :BINS], logits[:, BINS]
 
     def predict(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,10 +48,10 @@ def _wide(pixels: Tensor, side: int) -> torch.dtype | None:
 
     And for no pixels at all: their strides may be any, and memory is read as another type only where it lies in order.
     """
-    return None if _traced() or not pixels.numel() else WIDE.get(side * pixels.element_size())
+    return None if traced() or not pixels.numel() else WIDE.get(side * pixels.element_size())
 
 
-def _traced() -> bool:
+def traced() -> bool:
     """Whether this is written down for another runtime."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined]  # documented, and left out of __all__
 
@@ -107,7 +107,7 @@ class Patches(nn.Module):
 
         In a trace it is a convolution of whole patches: other runtimes than torch are slow to move pixels.
         """
-        if not _traced():
+        if not traced():
             return layer(self(frames))
         weight = layer.weight.view(layer.out_channels, -1, self.side, self.side)
         return F.conv2d(self._padded(frames), weight, layer.bias, stride=self.side)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
+from worldgan.models.blocks import pooled
 from worldgan.models.objectives import cross_entropies
 
 
@@ -21,8 +21,8 @@ class Reader(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """See above; float32."""
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
-        told: Tensor = self.mix(pooled).float()
+        read = pooled(features)
+        told: Tensor = self.mix(read).float()
         return told
 
     def misread(self, features: Tensor, truth: Tensor) -> Tensor:

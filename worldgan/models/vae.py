@@ -18,7 +18,7 @@ from worldgan.device import Precision
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
-from worldgan.models.blocks import TransitionEncoder, compute_dtype
+from worldgan.models.blocks import TransitionEncoder, compute_dtype, pooled
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -92,8 +92,8 @@ class GaussianHead(nn.Module):
 
     def forward(self, features: Tensor, condition: Tensor) -> Gaussian:
         """See above."""
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3)), condition], dim=1)
-        mean, log_std = self.mix(pooled).float().chunk(2, dim=1)
+        read = torch.cat([pooled(features), condition], dim=1)
+        mean, log_std = self.mix(read).float().chunk(2, dim=1)
         return Gaussian(mean, 5 * torch.tanh(log_std / 5))  # e^-5..e^5: neither a division by 0 nor an overflow
 
 
