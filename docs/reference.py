@@ -37,12 +37,12 @@ done, with one line that says why; 130 when interrupted. What `--set` can set, w
 SETTINGS = """
 ## Settings
 
-`worldgan train --set training.batch=64 model.digits=4` sets single fields; a YAML file or preset (`--config`), many:
+`worldgan train --set training.batch=64 model.events=4` sets single fields; a YAML file or preset (`--config`), many:
 
 ```yaml
 family: gan
 model:
-  digits: 4
+  events: 4
 training:
   batch: 64
 ```
