@@ -84,6 +84,20 @@ def test_a_file_of_the_first_format_counts_samples(tmp_path: Path) -> None:
     assert np.allclose(found.probability.sum(1), 1)
 
 
+def test_the_odds_of_a_file_of_the_second_format_are_left_aside(tmp_path: Path) -> None:
+    step, given = untrained("gan"), starts(untrained("gan"))
+    write(step, tmp_path / "model.onnx")
+    card = card_in(tmp_path / "model.onnx") | {"format": 2, "values": 4}
+    del card["listed"]
+    old = Exported(altered(tmp_path / "model.onnx", tmp_path / "second.onnx", card)).model()
+    found = old.outcomes(old.start(*given), np.eye(5, dtype=np.float32)[:4], 8, old.generator(0))
+    assert not found.stated
+    new = Exported(tmp_path / "model.onnx").model()
+    noise, action = np.full((4, 3), 0.5, np.float32), np.eye(5, dtype=np.float32)[:4]
+    one, other = (each.follow(each.start(*given), action, noise)[0] for each in (old, new))
+    assert np.array_equal(one.frame, other.frame)
+
+
 @pytest.mark.parametrize("shares", [[0.5] * 4, [0.5, -0.5, 0.0, 0.0], [np.nan] * 4, [0.0] * 4, [0.2] * 5])
 def test_odds_that_cannot_be_are_refused(shares: list[float], tmp_path: Path) -> None:
     onnx.save(graph(CARD, shares=shares), tmp_path / "model.onnx")

@@ -20,8 +20,10 @@ from worldgan.errors import WorldganError
 from worldgan.types import EnvSpec, Episode, Window
 
 
-def sampler(store: EpisodeStore, split: Split = "all", *, batch: int = 64, seed: int = 0) -> WindowSampler:
-    return WindowSampler(store, context=3, horizon=4, batch=batch, seed=seed, split=split)
+def sampler(
+    store: EpisodeStore, split: Split = "all", *, batch: int = 64, seed: int = 0, rare: bool = False
+) -> WindowSampler:
+    return WindowSampler(store, context=3, horizon=4, batch=batch, seed=seed, split=split, rare=rare)
 
 
 def check(window: Window, row: int, *, context: int, horizon: int) -> tuple[int, int]:
@@ -321,7 +323,7 @@ def scarce(path: Path, *, earns: int = 40, unlabelled: int | None = None) -> Epi
 
 
 def test_more_windows_of_what_is_rare(tmp_path: Path) -> None:
-    made = sampler(scarce(tmp_path / "data"), batch=64)
+    made = sampler(scarce(tmp_path / "data"), rare=True)
     rewards, ends = Counter[tuple[int, int]](), Counter[int]()
     for number in range(30):
         rare = made.batch(number).rare
@@ -342,20 +344,24 @@ def test_more_windows_of_what_is_rare(tmp_path: Path) -> None:
     assert min(rewards.values()) > 10
 
 
-def test_what_is_not_rare_or_not_known_is_not_looked_for(tmp_path: Path, store: EpisodeStore) -> None:
-    often = sampler(scarce(tmp_path / "often", earns=5)).batch(0).rare
+def test_what_is_not_rare_known_or_asked_for_is_not_looked_for(tmp_path: Path) -> None:
+    often = sampler(scarce(tmp_path / "often", earns=5), rare=True).batch(0).rare
     assert often is not None
     assert (often.rewarded, often.oversampled[0]) == (0, 1.0)
     assert len(often.window.valid) == 8
-    assert sampler(scarce(tmp_path / "unknown", unlabelled=0)).batch(0).rare is None
+    assert sampler(scarce(tmp_path / "unknown", unlabelled=0), rare=True).batch(0).rare is None
     single = EpisodeStore.create(tmp_path / "none", SPEC, seed=0, policy="p")
     single.add(0, replace(make_episode(0, 60), rewards=np.zeros(60, np.float32), terminated=False, truncated=True))
-    assert sampler(single).batch(0).rare is None
+    assert sampler(single, rare=True).batch(0).rare is None
+    assert sampler(scarce(tmp_path / "unasked")).batch(0).rare is None
 
 
 def test_parts_of_a_batch_have_rare_windows_of_their_own(tmp_path: Path) -> None:
     data = scarce(tmp_path / "data")
-    parts = [WindowSampler(data, context=3, horizon=4, batch=64, seed=0, part=(i, 2)).batch(5).rare for i in range(2)]
+    parts = [
+        WindowSampler(data, context=3, horizon=4, batch=64, seed=0, part=(i, 2), rare=True).batch(5).rare
+        for i in range(2)
+    ]
     assert parts[0] is not None
     assert parts[1] is not None
     assert len(parts[0].window.valid) == len(parts[1].window.valid) == 8

@@ -76,6 +76,7 @@ class WindowSampler:
         part: tuple[int, int] = (0, 1),
         recent: float = 0.0,
         newest: int = 1,
+        rare: bool = False,
     ) -> None:
         """context: K.    horizon: T.    batch: B, of all parts together.
 
@@ -83,6 +84,7 @@ class WindowSampler:
         labels: share of the labels that are not hidden; see ``Labels``.    unlabelled: "drop" draws only windows that
         lack no label, "recover" others too, for a learner that can tell what is missing.
         part: (i, n), the i-th of n equal parts of each batch, from 0.
+        rare: whether batches bring more windows of rewards and ends, where these are rare and no label is missing.
         Raises WorldganError for less data than one window, or fewer labels than that takes.
         """
         if min(context, horizon, batch) < 1:
@@ -117,8 +119,9 @@ class WindowSampler:
         else:
             self._mixture = [(labelled, rest // 2), (everywhere, rest - rest // 2), (late, extra)]
         actions = [self.labels.actions(i) for i in chosen]
-        whole = all(self.labels.whole(i) is None for i in chosen)
-        self._rare = _rarities(store, chosen, numpy_rng(seed, "rare", split)) if whole else (_Rarity(), _Rarity())
+        self._rare = (_Rarity(), _Rarity())
+        if rare and all(self.labels.whole(i) is None for i in chosen):
+            self._rare = _rarities(store, chosen, numpy_rng(seed, "rare", split))
         self.complete = unlabelled == "drop" or all(known is None or known.all() for known in actions)
         if not self._mixture[0][0].count or not any(known is None or known.any() for known in actions):
             wanted = f"windows of {context} + {horizon} frames that lack no label" if self.complete else "known actions"

@@ -22,7 +22,9 @@ from worldgan.models.blocks import pooled
 from worldgan.models.patches import traced
 
 BEAM = 32
-"""Beginnings of codes that a search for the most probable goes on from; more if more are asked for."""
+"""Beginnings of codes that a search for the most probable goes on from, more if more are asked for; and how many codes
+an exported file lists.
+"""
 
 
 class CodeEmbedding(nn.Module):

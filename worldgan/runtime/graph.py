@@ -16,6 +16,7 @@ from torch.jit._trace import TracerWarning
 from worldgan.config import to_mapping
 from worldgan.errors import WorldganError, extra
 from worldgan.files import replacing
+from worldgan.models.chance import BEAM
 from worldgan.models.world import CodePredictor, Networks, NoisePredictor
 from worldgan.pixels import to_float, to_uint8
 from worldgan.runtime.proto import part
@@ -24,8 +25,6 @@ from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
 OPSET = 17
-LISTED = 32
-"""The most probable codes that a file lists, as many as a search for fewer compares."""
 
 
 class StepGraph(nn.Module):
@@ -38,7 +37,7 @@ class StepGraph(nn.Module):
         if not isinstance(networks.predictor, NoisePredictor):
             raise WorldganError(f"family {family} cannot be exported: its samples are no function of given noise")
         self.predictor: NoisePredictor = networks.predictor
-        listed = LISTED if isinstance(self.predictor, CodePredictor) else 0
+        listed = BEAM if isinstance(self.predictor, CodePredictor) else 0
         self.card = Card(family, spec, context, self.predictor.chances, VERSION, listed)
         self.eval()  # all of it: torch's exporter puts everything back to the mode of the whole
 

@@ -150,6 +150,7 @@ class Trainer:
             part=(parallel.rank(), parallel.size()),
             recent=self.config.recent,
             newest=self.config.newest,
+            rare=True,
         )
 
     def fit(self, report: Report) -> None:
