@@ -205,8 +205,10 @@ def _target(config: LearnConfig, rounds: int) -> int:
 
 
 def _experiment(config: LearnConfig, rounds: int) -> Experiment:
-    """How the model is trained until so many rounds are over."""
-    return Experiment(config.family, config.model, replace(config.training, steps=rounds * config.updates))
+    """How the model is trained until so many rounds are over: its learning rate cools down in each of them."""
+    cooldown = config.training.cooldown / rounds
+    training = replace(config.training, steps=rounds * config.updates, cooldown=cooldown)
+    return Experiment(config.family, config.model, training)
 
 
 def check_first_round(config: LearnConfig) -> None:

@@ -231,8 +231,8 @@ class Learner(Protocol):
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights alone: what ``Run.model`` needs to build the same world model again."""
 
-    def slow(self, factor: float) -> None:
-        """Multiply the learning rate of every optimiser, for good: it is part of the state."""
+    def pace(self, share: float) -> None:
+        """Go on with so much, 0 to 1, of every optimiser's learning rate. Whoever trains says it: it is not state."""
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, averages and counters; tensors and plain Python values only."""

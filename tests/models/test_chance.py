@@ -47,15 +47,24 @@ def test_codes_are_told_apart_by_what_happens_where_and_not_by_the_order() -> No
     assert len(apart) == len(different)
 
 
-def test_an_event_is_marked_at_its_place_alone_with_the_vector_of_its_kind() -> None:
+@torch.no_grad()
+def test_an_event_is_marked_at_its_place_and_along_its_column_and_its_row() -> None:
     embedding = initialised(lambda: CodeEmbedding(KINDS, WIDTH, GRID), 0)
+    assert GRID == (2, 3)
+    crossed = embedding.map(torch.tensor([[1 + 4 * KINDS, 0]]))[0].abs().sum(0) > 0  # the middle of the second row
+    assert crossed.tolist() == [[False, True, False], [True, True, True]]
+    here, column, row = embedding.marks.weight.chunk(3, dim=1)
+    marks = embedding.map(torch.tensor([[1 + 4 * KINDS, 0]]))[0]
+    torch.testing.assert_close(marks[:, 0, 1], embedding.along_h[1, 0] * column[0])
+    torch.testing.assert_close(marks[:, 1, 2], embedding.along_w[1, 2] * row[0])
+    embedding.along_h.zero_(), embedding.along_w.zero_()
     places = torch.tensor([4, 0])
     tried = embedding.at(places)
     assert tried.tolist() == [[0, 9, 10], [0, 1, 2]]
     for row, (_, first, second) in enumerate(tried.tolist()):
         marks = embedding.map(torch.tensor([[first, 0], [second, 0]]))
         there = marks.flatten(2)[:, :, places[row]]
-        torch.testing.assert_close(there, embedding.marks.weight)
+        torch.testing.assert_close(there, here)
         assert int((marks != 0).any(1).sum()) == KINDS
     assert not embedding.map(torch.tensor([[0, 0], [CHOICES, CHOICES]])).any()
     both = embedding.map(torch.tensor([[9, 2]]))

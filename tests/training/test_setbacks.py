@@ -75,14 +75,14 @@ def sickened(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> Ill:
 def test_training_that_diverges_goes_back_and_on_more_slowly(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    experiment = tiny("gan", "training.steps=6", "training.checkpoint_minutes=0", "model.optimiser.warmup=0")
+    settings = ["training.steps=6", "training.checkpoint_minutes=0", "training.cooldown=0", "model.optimiser.warmup=0"]
+    experiment = tiny("gan", *settings)
     ill = sickened(monkeypatch, 3, 2)
     run = train(data, experiment, tmp_path / "run")
     assert not torch.equal(ill.windows[0].frames, ill.windows[1].frames)  # the same would happen again
-    progress, optimisers = run.info().progress, run.state()["learner"]["optimisers"]
+    progress, optimiser = run.info().progress, run.state()["learner"]["optimisers"]["generator"]
     assert (progress["step"], progress["setbacks"], progress["rate"]) == (6, 2, 0.25)
-    assert [each["scale"] for each in optimisers.values()] == [0.25] * 3
-    assert optimisers["generator"]["adam"]["param_groups"][0]["lr"] == pytest.approx(0.25 * 1e-3)
+    assert optimiser["adam"]["param_groups"][0]["lr"] == pytest.approx(0.25 * 1e-3)
     lines = (run.path / "warnings.txt").read_text().splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("training diverged at step 3: reconstruction not finite: back to step 3, ")
@@ -123,14 +123,14 @@ def test_what_is_about_to_diverge_is_no_checkpoint(data: Path, tmp_path: Path, m
     real, went = RolloutLearner.update, []
 
     def rising(learner: RolloutLearner, window: Window) -> Metrics:
-        if learner.optimisers["generator"].scale < 1 and not went:
+        if learner.optimisers["generator"].share < 1 and not went:
             went.append(learner.updates)
         return real(learner, window) | {"reconstruction": 9.0 if learner.updates >= 10 and not went else 1.0}
 
     monkeypatch.setattr(RolloutLearner, "update", rising)
     monkeypatch.setattr(pulse, "RECENT", 5)
     monkeypatch.setattr(pulse, "PATIENCE", 3)
-    settings = ["training.steps=24", "training.checkpoint_minutes=0", "training.rollout=[1]"]
+    settings = ["training.steps=24", "training.checkpoint_minutes=0", "training.rollout=[1]", "training.cooldown=0"]
     run = train(data, tiny("mse", *settings), tmp_path / "run")
     assert went == [9]
     assert run.info().progress["step"] == 24

@@ -28,14 +28,19 @@ an exported file lists.
 
 
 class CodeEmbedding(nn.Module):
-    """Codes -> what a head is told of them, of the whole frame and place by place."""
+    """Codes -> what a head is told of them, of the whole frame and place by place.
+
+    An event is heard of where it is, and all along its column and its row: the convolutions of a head do not reach
+    across the frame, and what leaves it on one side may come back on the other.
+    """
 
     def __init__(self, kinds: int, width: int, grid: tuple[int, int]) -> None:
         super().__init__()
         self.kinds, self.grid = kinds, grid
         self.choices = 1 + kinds * grid[0] * grid[1]
         self.told = nn.Embedding(kinds + 2, width)  # of each kind, of no event, of an open one
-        self.marks = nn.Embedding(kinds, width)
+        self.marks = nn.Embedding(kinds, 3 * width)  # at its place, in its column, in its row
+        self.along_h, self.along_w = (nn.Parameter(torch.randn(side, side) / (3 * side) ** 0.5) for side in grid)
 
     def forward(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """Codes [B, events] -> the sum of a vector for each event, wherever it is, [B, width]; map [B, width, h, w]."""
@@ -44,12 +49,16 @@ class CodeEmbedding(nn.Module):
         return self.told(rows).sum(1), self.map(code)
 
     def map(self, code: Tensor) -> Tensor:
-        """[B, width, h, w]: the vector of its kind at the place of each event, and zero elsewhere."""
+        """[B, width, h, w]: the vectors of its kind at the place of each event, in its column, and in its row."""
         places = torch.arange(self.grid[0] * self.grid[1], device=code.device)
         happens = (code > 0) & (code < self.choices)
         there = happens[..., None] & ((code[..., None] - 1) // self.kinds == places)
         marks = self.marks((code - 1) % self.kinds)
-        return torch.einsum("bep,bec->bcp", there.to(marks.dtype), marks).unflatten(2, self.grid)
+        here = there.to(marks.dtype).unflatten(2, self.grid)
+        column = torch.einsum("behw,hj->bejw", here, self.along_h)
+        row = torch.einsum("behw,wj->behj", here, self.along_w)
+        spread = torch.cat([here, column, row], dim=1)
+        return torch.einsum("behw,bec->bchw", spread, torch.cat(marks.chunk(3, dim=2), dim=1))
 
     def at(self, place: Tensor) -> Tensor:
         """No event, and every kind at the places [N], as numbers of a code: int64 [N, 1 + kinds]."""

@@ -198,11 +198,11 @@ def _mean(values: Tensor, counts: Tensor) -> Tensor:
 
 
 class Optimiser:
-    """AdamW with warm-up and gradient clipping for one module. scale: of the learning rate, 1 to begin with."""
+    """AdamW with warm-up and gradient clipping for one module. share: of the learning rate, 1 to begin with."""
 
     def __init__(self, module: nn.Module, config: OptimiserConfig, betas: tuple[float, float] = (0.9, 0.99)) -> None:
         self.parameters = list(module.parameters())
-        self.config, self.steps, self.scale = config, 0, 1.0
+        self.config, self.steps, self.share = config, 0, 1.0
         self.adam = torch.optim.AdamW(self.parameters, config.rate, betas, weight_decay=1e-4, fused=True)
 
     def step(self) -> float:
@@ -211,19 +211,19 @@ class Optimiser:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.steps += 1
         for group in self.adam.param_groups:
-            group["lr"] = self.scale * self.config.rate * min(1.0, self.steps / max(1, self.config.warmup))
+            group["lr"] = self.share * self.config.rate * min(1.0, self.steps / max(1, self.config.warmup))
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         return float(norm)
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments, step count and scale."""
-        return {"adam": self.adam.state_dict(), "steps": self.steps, "scale": self.scale}
+        """Moments and step count."""
+        return {"adam": self.adam.state_dict(), "steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Inverse of ``state_dict``."""
         self.adam.load_state_dict(state["adam"])
-        self.steps, self.scale = state["steps"], state.get("scale", 1.0)  # older runs have none
+        self.steps = state["steps"]
 
 
 def averageable(module: nn.Module) -> list[Tensor]:
@@ -332,10 +332,10 @@ class RolloutLearner:
         self.updates += 1
         return metrics | norms
 
-    def slow(self, factor: float) -> None:
+    def pace(self, share: float) -> None:
         """See ``Learner``."""
         for optimiser in self.optimisers.values():
-            optimiser.scale *= factor
+            optimiser.share = share
 
     def to(self, device: torch.device) -> None:
         """See ``Learner``; torch leaves a module's parameters the same objects, which the optimisers know."""

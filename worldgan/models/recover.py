@@ -70,10 +70,10 @@ class RecoveringLearner:
         """See ``Learner``: the inverse model is not needed to simulate."""
         return self.learner.weights()
 
-    def slow(self, factor: float) -> None:
+    def pace(self, share: float) -> None:
         """See ``Learner``."""
-        self.learner.slow(factor)
-        self.optimiser.scale *= factor
+        self.learner.pace(share)
+        self.optimiser.share = share
 
     def state_dict(self) -> dict[str, Any]:
         """See ``Learner``."""

@@ -36,7 +36,7 @@ from worldgan.training.checkup import Checkup
 from worldgan.training.interrupt import deferred
 from worldgan.training.logs import Logs
 from worldgan.training.pulse import Pulse, troubles
-from worldgan.training.setbacks import PATIENCE, SLOWER, Setbacks
+from worldgan.training.setbacks import PATIENCE, Setbacks
 from worldgan.types import Learner, Metrics, Window
 from worldgan.version import VERSION
 
@@ -60,6 +60,8 @@ class TrainingConfig:
     unlabelled: what to do where labels are missing, hidden or never there: "recover" learns from all frames, with
     actions told by an inverse model and rewards where they are known, half of each batch from windows that lack no
     label; "drop" draws those alone.
+    cooldown: last share of the budget, over which the learning rate falls to zero in a straight line (Haegele et al.
+    2024): how sharp and how right frames become is decided there. A run that goes on with a larger budget rises again.
     recent, newest: share of each batch from the last episodes alone, as few as have ``newest`` steps.
     device: to compute on; "auto" is "cuda" where torch finds it.
     """
@@ -75,6 +77,7 @@ class TrainingConfig:
     starts: int = 64
     labels: float = 1.0
     unlabelled: Unlabelled = "recover"
+    cooldown: float = 0.5
     recent: float = 0.0
     newest: int = 2000
     device: Device = "cpu"
@@ -85,7 +88,7 @@ class TrainingConfig:
         check(lambda x: x >= 1, "of at least 1", "steps", "batch", "log_steps", "starts", "newest")
         check(lambda x: x > 0, "of above 0", "minutes")
         check(lambda x: 0 < x <= 1, "of a share above 0 and at most 1", "labels")
-        check(lambda x: 0 <= x <= 1, "of a share of at most 1", "recent")
+        check(lambda x: 0 <= x <= 1, "of a share of at most 1", "recent", "cooldown")
         check(lambda x: bool(x) and min(x) >= 1, "of a list of numbers of at least 1", "rollout")
         check(lambda x: x >= 0, "of at least 0", "checkpoint_minutes", "sample_minutes")
 
@@ -135,6 +138,12 @@ class Trainer:
         """T at this point of the budget."""
         stages = self.config.rollout
         return stages[min(len(stages) - 1, int(self.done * len(stages)))]
+
+    @property
+    def pace(self) -> float:
+        """Share of the learning rate at this point of the budget, after so many setbacks."""
+        left = max(0.0, 1 - self.done)
+        return self.setbacks.rate * (min(1.0, left / self.config.cooldown) if self.config.cooldown else 1.0)
 
     def sampler(self) -> WindowSampler:
         """The training data, in another order after every setback: what diverged is not replayed."""
@@ -206,6 +215,7 @@ class Trainer:
         """
         began, horizon = time.monotonic(), self.horizon
         window = window.first(horizon).to(self.device)
+        self.learner.pace(self.pace)
         metrics = parallel.means(self.learner.update(window)) | {"horizon": float(horizon)}
         elapsed = max(time.monotonic() - began, 1e-6)  # some clocks tick every 15 ms, and emulated ones step back
         took = parallel.means({"seconds": elapsed, "interrupts": float(len(self.interrupts))})
@@ -236,7 +246,6 @@ class Trainer:
         spent = self.seconds
         self.resume()
         self.seconds, self.setbacks = spent, self.setbacks.to(self.step)
-        self.learner.slow(SLOWER)
         self.write()
         self.alarm.say(f"{failed}: back to step {kept}, from there at {self.setbacks.rate:g} of the learning rate")
 
@@ -355,14 +364,14 @@ def train(data: Path, experiment: Experiment, out: Path, *, resume: bool = False
 
 
 def _begun(run: Run, asked: RunInfo) -> RunInfo:
-    """What a run was begun with. Raises WorldganError if more than its budget and its device differs."""
+    """What a run was begun with. Raises WorldganError if more than its budget, its cooldown and its device differs."""
     info = run.info()
     try:
         begun_with = from_mapping(TrainingConfig, info.training, where="training.")
         Experiment(info.family, info.model, begun_with).model_config()
     except UnknownKey as error:
         raise run.foreign(error, info.version) from None
-    free = {key: asked.training[key] for key in ("steps", "minutes", "device")}
+    free = {key: asked.training[key] for key in ("steps", "minutes", "cooldown", "device")}
     training = to_mapping(replace(begun_with, **free))  # fields it did not have yet, too
     begun, now = (to_mapping(each) for each in (replace(info, training=training), asked))
     recipe = ("spec", "family", "model", "training")
