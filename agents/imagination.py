@@ -40,7 +40,7 @@ class DreamConfig:
     epochs: int = 2
     parts: int = 4
     trust: float = 0.1
-    entropy: float = 4e-2
+    entropy: float = 3e-3
     width: int = 16
     units: int = 256
     rate: float = 3e-4
