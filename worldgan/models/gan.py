@@ -78,8 +78,8 @@ class GanConfig:
             raise WorldganError(f"expected model.events and kinds from 1 and favourites from 0, up to {MOST}, {got}")
 
 
-Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""The number of an event, rows [N], error and surprise of what is tried for it [N, tried] -> which is taken [N]."""
+Choose = Callable[[int, Tensor, Tensor], Tensor]
+"""The number of an event, rows [N], what each that is tried for it costs [N, tried] -> which is taken [N]."""
 
 
 class Generator(nn.Module):
@@ -138,7 +138,7 @@ class Generator(nn.Module):
         """See ``Surprising``: -log p(code) of the code that explains the frame."""
         seen = self.backbone.see(frames, actions)
         looked = self.prior.look_at(seen)
-        code = self.explain(seen, looked, next_frame, lambda event, rows, error, surprise: error.argmin(1))
+        code = self.explain(seen, looked, next_frame, lambda event, rows, costs: costs.argmin(1))
         return self.prior.surprise(looked, code)
 
     def explain(
@@ -149,6 +149,7 @@ class Generator(nn.Module):
         choose: Choose,
         visible: Tensor | None = None,
         *,
+        price: Tensor | float = 0.0,
         alike: bool = False,
     ) -> Tensor:
         """The code [B, events] of the frame [B, C, H, W], event after event.
@@ -156,6 +157,8 @@ class Generator(nn.Module):
         Tried are the end of the list, every kind of event where what has been drawn so far is least like the frame,
         and, unless all are to be treated ``alike``, the events that the prior expects most: to try every one would
         cost thousands of decodings.    visible: pixels that count, bool [B, 1, H, W]; None for all.
+        price: of a nat of surprise, in units of squared error. What it makes dearer than the end of the list, however
+        well it fits, is not drawn: it costs infinitely much.
         """
         goal = self.backbone.patches(target)
         weight = None if visible is None else self.backbone.patches(visible.expand_as(target).float())
@@ -175,11 +178,20 @@ class Generator(nn.Module):
             surprise = -self.prior.logits(looked.index(rows), code[rows]).log_softmax(1)
             likely = surprise.topk(favourites, largest=False).indices
             tried = torch.cat([self.code.at(self.worst(left)), likely], dim=1)
-            each = rows.repeat_interleave(tried.shape[1])
-            codes = code[each]
-            codes[:, event] = tried.flatten()
-            found = gaps(codes, each).unflatten(0, tried.shape)
-            chosen = choose(event, rows, found.sum((2, 3)), surprise.gather(1, tried))
+            costs = price * surprise.gather(1, tried)
+            found, end = costs.new_zeros(*costs.shape, *left.shape[1:]), (slice(None), slice(1))
+            code[rows, event] = 0
+            found[end] = gaps(code[rows], rows)[:, None]
+            costs[end] += found[end].sum((2, 3))
+            worth = (costs <= costs[end]) & ~repeated(tried)
+            worth[end] = False
+            row, column = worth.nonzero(as_tuple=True)
+            codes = code[rows[row]]
+            codes[:, event] = tried[row, column]
+            found[row, column] = gaps(codes, rows[row])
+            costs[row, column] += found[row, column].sum((1, 2))
+            worth[end] = True
+            chosen = choose(event, rows, costs.masked_fill(~worth, torch.inf))
             at = torch.arange(len(rows), device=rows.device), chosen
             code[rows, event] = tried[at]
             lasting = (tried[at] > 0).nonzero()[:, 0]
@@ -189,6 +201,11 @@ class Generator(nn.Module):
     def worst(self, gaps: Tensor) -> Tensor:
         """The place [N] of the largest of errors [N, h, w], by the backbone's grid."""
         return F.adaptive_avg_pool2d(gaps[:, None], self.backbone.grid).flatten(1).argmax(1)
+
+
+def repeated(numbers: Tensor) -> Tensor:
+    """Whether each of [N, M] stands further left in its row, too."""
+    return (numbers[:, :, None] == numbers[:, None, :]).tril(-1).any(2)
 
 
 def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
@@ -256,22 +273,22 @@ class GanLosses:
         price = self.parsimony(now.updates) * step.scale
         chance = parallel.draw(torch.rand, (len(step.target), self.config.events), now.generator)
 
-        def choose(event: int, rows: Tensor, error: Tensor, surprise: Tensor) -> Tensor:
-            return self.choose(error + price * surprise, chance[:, event].to(rows.device)[rows], now.updates)
+        def choose(event: int, rows: Tensor, costs: Tensor) -> Tensor:
+            return self.choose(costs, chance[:, event].to(rows.device)[rows], now.updates)
 
         exploring = now.updates < self.config.explore
-        return self.generator.explain(seen, looked, step.target, choose, step.visible, alike=exploring)
+        return self.generator.explain(seen, looked, step.target, choose, step.visible, price=price, alike=exploring)
 
     def parsimony(self, updates: int) -> float:
         """Price of a nat of surprise; none before codes have come to differ, or a single one would win."""
         return self.config.parsimony * min(1.0, max(0.0, updates / max(1, self.config.explore) - 1))
 
-    def choose(self, error: Tensor, chance: Tensor, updates: int) -> Tensor:
-        """The event [N] of least error [N, tried]; early on, a random one of little error, by ``chance`` [N]."""
+    def choose(self, costs: Tensor, chance: Tensor, updates: int) -> Tensor:
+        """The event [N] that costs least of [N, tried]; early on, a random one that costs little, by ``chance`` [N]."""
         if updates >= self.config.explore:
-            return error.argmin(dim=1)
+            return costs.argmin(dim=1)
         temperature = 0.01 ** (updates / self.config.explore)
-        logits = -error / (temperature * error.mean(dim=1, keepdim=True)).clamp(min=1e-8)  # 0 where nothing moves
+        logits = -costs / (temperature * costs.mean(dim=1, keepdim=True)).clamp(min=1e-8)  # 0 where nothing moves
         return index(logits, chance)
 
 
