@@ -23,6 +23,7 @@ from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.files import sole_writer
 from worldgan.learn import LearnConfig, Progress, learn
+from worldgan.models.learning import RolloutLearner
 from worldgan.training.checkpoint import Run
 from worldgan.training.trainer import Trainer
 
@@ -146,6 +147,15 @@ def test_a_larger_budget_goes_on(whole: Path, tmp_path: Path) -> None:
     first = [(tmp_path / "longer" / f"data/episodes/{i:08d}.ep").read_bytes() for i in range(2)]
     assert first == [(whole / f"data/episodes/{i:08d}.ep").read_bytes() for i in range(2)]
     assert len(loop(tmp_path / "longer", replace(SMALL, budget=100), resume=True).rounds) == 2
+
+
+def test_the_learning_rate_of_the_model_cools_down_in_every_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    monkeypatch.setattr(RolloutLearner, "pace", lambda learner, share: shares.append(round(share, 3)))
+    loop(tmp_path / "loop", replace(SMALL, updates=4))
+    assert shares == [1, 1, 1, 0.5] * 3
 
 
 def test_exploration_and_seed_matter(whole: Path, tmp_path: Path) -> None:
