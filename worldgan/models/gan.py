@@ -185,7 +185,7 @@ class Generator(nn.Module):
             costs[end] += found[end].sum((2, 3))
             worth = (costs <= costs[end]) & ~repeated(tried)
             worth[end] = False
-            row, column = worth.nonzero(as_tuple=True)
+            row, column = worth.nonzero().unbind(1)
             codes = code[rows[row]]
             codes[:, event] = tried[row, column]
             found[row, column] = gaps(codes, rows[row])
