@@ -9,6 +9,7 @@ from test_families import learner
 from torch import Tensor
 
 from worldgan.models.backbone import Seen
+from worldgan.models.chance import put
 from worldgan.models.gan import Generator
 from worldgan.models.learning import transitions
 from worldgan.seeding import torch_rng
@@ -51,7 +52,7 @@ def test_what_is_too_dear_is_not_drawn_and_would_not_have_been_chosen(
         surprise = -generator.prior.logits(looked, code).log_softmax(1)
         likely = surprise.topk(2, largest=False).indices
         tried = torch.cat([generator.code.at(generator.worst(left)), likely], 1)
-        found = torch.stack([gaps(_with(code, event, number), rows) for number in tried.unbind(1)], 1)
+        found = torch.stack([gaps(put(code, event, number), rows) for number in tried.unbind(1)], 1)
         chosen = (found.sum((2, 3)) + price * surprise.gather(1, tried)).argmin(1)
         code[:, event] = torch.where(ended, 0, tried[rows, chosen])
         ended, left = ended | (code[:, event] == 0), found[rows, chosen]
@@ -62,9 +63,3 @@ def test_what_is_too_dear_is_not_drawn_and_would_not_have_been_chosen(
     assert torch.equal(generator.explain(seen, looked, step.target, cheapest, price=price), code)
     assert bool(code.any()) == (price < 1)
     assert sum(drafted) == 32 if price == 1 else 32 < sum(drafted) < every
-
-
-def _with(code: Tensor, event: int, number: Tensor) -> Tensor:
-    changed = code.clone()
-    changed[:, event] = number
-    return changed

@@ -139,13 +139,14 @@ class CodePrior(nn.Module):
         """Uniform noise [B, events] -> one code a row, [B, events]."""
         code = self.open(looked.pooled.shape[0])
         for event in range(self.events):
+            going = code[:, event - 1] != 0  # before the first event, the last is open
             if event and not traced():  # what has ended costs nothing; a trace has to be the same for all
-                rows = (code[:, event - 1] > 0).nonzero()[:, 0]
+                rows = going.nonzero()[:, 0]
                 some = noise.index(self.logits(looked.index(rows), code[rows]), chance[rows, event])
                 drawn = torch.zeros_like(code[:, 0]).index_put((rows,), some)
             else:
-                drawn = noise.index(self.logits(looked, code), chance[:, event])
-            code = self._put(code, event, torch.where(code[:, event - 1] == 0, 0, drawn) if event else drawn)
+                drawn = torch.where(going, noise.index(self.logits(looked, code), chance[:, event]), 0)
+            code = put(code, event, drawn)
         return code
 
     def surprise(self, looked: Looked, code: Tensor) -> Tensor:
@@ -179,13 +180,14 @@ class CodePrior(nn.Module):
             middle, joint = (odds.cumsum(-1) - odds / 2).flatten(1), (total[..., None] * odds).flatten(1)
             total, best = joint.topk(min(max(count, BEAM), width * self.choices))
             parent = (best // self.choices)[..., None].expand(-1, -1, self.events)
-            codes = self._put(codes.gather(1, parent), event, best % self.choices)
-            numbers = self._put(numbers.gather(1, parent), event, middle.gather(1, best))
+            codes = put(codes.gather(1, parent), event, best % self.choices)
+            numbers = put(numbers.gather(1, parent), event, middle.gather(1, best))
         return Likely(codes[:, :count], numbers[:, :count].clamp(0, 1 - 2**-24), total[:, :count])
 
-    def _put(self, numbers: Tensor, event: int, number: Tensor) -> Tensor:
-        """[..., events] with that of an event replaced by ``number`` [...]."""
-        return torch.where(torch.arange(self.events, device=numbers.device) == event, number[..., None], numbers)
+
+def put(numbers: Tensor, event: int, number: Tensor) -> Tensor:
+    """[..., events] with that of an event replaced by ``number`` [...]."""
+    return torch.where(torch.arange(numbers.shape[-1], device=numbers.device) == event, number[..., None], numbers)
 
 
 def prefix(code: Tensor, known: int | Tensor, choices: int) -> Tensor:

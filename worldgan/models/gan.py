@@ -9,7 +9,7 @@ will draw. Probabilities of outcomes can therefore be stated, not only sampled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,7 +23,7 @@ from worldgan.errors import WorldganError
 from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
-from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix
+from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix, put
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -157,50 +157,60 @@ class Generator(nn.Module):
         Tried are the end of the list, every kind of event where what has been drawn so far is least like the frame,
         and, unless all are to be treated ``alike``, the events that the prior expects most: to try every one would
         cost thousands of decodings.    visible: pixels that count, bool [B, 1, H, W]; None for all.
-        price: of a nat of surprise, in units of squared error. What it makes dearer than the end of the list, however
-        well it fits, is not drawn: it costs infinitely much.
+        price: of a nat of surprise, in units of squared error.
         """
         goal = self.backbone.patches(target)
         weight = None if visible is None else self.backbone.patches(visible.expand_as(target).float())
         code, rows = self.prior.open(len(target)), torch.arange(len(target), device=target.device)
         favourites = 0 if alike else min(self.favourites, self.prior.choices)
 
-        def gaps(codes: Tensor, rows: Tensor) -> Tensor:
+        def gaps(rows: Tensor, of: Tensor, codes: Tensor) -> Tensor:
             """Squared error of drafts, the mean over a frame's pixels being the sum over its cells [N, h, w]."""
+            rows = rows[of]
             draft = self.backbone.draft(*self.tell(seen.index(rows), codes))
             gap = draft - goal[rows].to(draft.dtype) if weight is None else weight[rows] * (draft - goal[rows])
             return torch.linalg.vector_norm(gap, dim=1, dtype=torch.float32).square() / goal[0].numel()
 
-        left = gaps(code, rows)
+        left = gaps(rows, rows, code)
         for event in range(self.prior.events):
             if not len(rows):
                 break
             surprise = -self.prior.logits(looked.index(rows), code[rows]).log_softmax(1)
-            likely = surprise.topk(favourites, largest=False).indices
-            tried = torch.cat([self.code.at(self.worst(left)), likely], dim=1)
-            costs = price * surprise.gather(1, tried)
-            found, end = costs.new_zeros(*costs.shape, *left.shape[1:]), (slice(None), slice(1))
-            code[rows, event] = 0
-            found[end] = gaps(code[rows], rows)[:, None]
-            costs[end] += found[end].sum((2, 3))
-            worth = (costs <= costs[end]) & ~repeated(tried)
-            worth[end] = False
-            row, column = worth.nonzero().unbind(1)
-            codes = code[rows[row]]
-            codes[:, event] = tried[row, column]
-            found[row, column] = gaps(codes, rows[row])
-            costs[row, column] += found[row, column].sum((1, 2))
-            worth[end] = True
-            chosen = choose(event, rows, costs.masked_fill(~worth, torch.inf))
+            likely, there = surprise.topk(favourites, largest=False).indices, self.code.at(self.worst(left))
+            tried = there[:, :1], likely, there[:, 1:]
+            numbers = torch.cat(tried, dim=1)
+            costs, found = weighed(code[rows], event, tried, price * surprise.gather(1, numbers), partial(gaps, rows))
+            chosen = choose(event, rows, costs)
             at = torch.arange(len(rows), device=rows.device), chosen
-            code[rows, event] = tried[at]
-            lasting = (tried[at] > 0).nonzero()[:, 0]
+            code[rows, event] = numbers[at]
+            lasting = (numbers[at] > 0).nonzero()[:, 0]
             rows, left = rows[lasting], found[at][lasting]
         return torch.where(code == self.prior.choices, 0, code)
 
     def worst(self, gaps: Tensor) -> Tensor:
         """The place [N] of the largest of errors [N, h, w], by the backbone's grid."""
         return F.adaptive_avg_pool2d(gaps[:, None], self.backbone.grid).flatten(1).argmax(1)
+
+
+def weighed(
+    codes: Tensor, event: int, tried: Sequence[Tensor], costs: Tensor, gaps: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """What each that is tried costs in all as that event of codes [N, events], and the gaps [N, all, h, w] it leaves.
+
+    tried: groups [N, any], one after another. What would cost more than the best of former groups however well it fits,
+    and what is tried twice, is not drawn: it costs infinitely much.    costs: of the surprise of all, [N, all].
+    gaps: (rows of codes, codes of these) -> [any, h, w], which sum to a cost.
+    """
+    sizes, fresh = [group.shape[1] for group in tried], ~repeated(torch.cat(list(tried), dim=1))
+    totals, found = [torch.full_like(costs[:, :1], torch.inf)], []
+    for group, cost, new in zip(tried, costs.split(sizes, 1), fresh.split(sizes, 1), strict=True):
+        worth = new & (cost <= torch.cat(totals, dim=1).amin(1, keepdim=True))
+        row, column = worth.nonzero().unbind(1)
+        drawn = gaps(row, put(codes[row], event, group[row, column]))
+        left = drawn.new_zeros(*group.shape, *drawn.shape[1:]).index_put((row, column), drawn)
+        totals.append((cost + left.sum((2, 3))).masked_fill(~worth, torch.inf))
+        found.append(left)
+    return torch.cat(totals[1:], dim=1), torch.cat(found, dim=1)
 
 
 def repeated(numbers: Tensor) -> Tensor:
