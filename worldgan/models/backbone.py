@@ -28,7 +28,7 @@ class BackboneConfig:
     """
 
     context: int = 4
-    width: int = 64
+    width: int = 48
     kind: Kind = "unet"
 
     def __post_init__(self) -> None:

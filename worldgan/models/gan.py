@@ -179,7 +179,8 @@ class Generator(nn.Module):
             likely, there = surprise.topk(favourites, largest=False).indices, self.code.at(self.worst(left))
             tried = there[:, :1], likely, there[:, 1:]
             numbers = torch.cat(tried, dim=1)
-            costs, found = weighed(code[rows], event, tried, price * surprise.gather(1, numbers), partial(gaps, rows))
+            costs = price * surprise.gather(1, numbers)
+            costs, found = weighed(code[rows], event, tried, costs, left, partial(gaps, rows))
             chosen = choose(event, rows, costs)
             at = torch.arange(len(rows), device=rows.device), chosen
             code[rows, event] = numbers[at]
@@ -193,21 +194,28 @@ class Generator(nn.Module):
 
 
 def weighed(
-    codes: Tensor, event: int, tried: Sequence[Tensor], costs: Tensor, gaps: Callable[[Tensor, Tensor], Tensor]
+    codes: Tensor,
+    event: int,
+    tried: Sequence[Tensor],
+    costs: Tensor,
+    now: Tensor,
+    gaps: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """What each that is tried costs in all as that event of codes [N, events], and the gaps [N, all, h, w] it leaves.
 
     tried: groups [N, any], one after another. What would cost more than the best of former groups however well it fits,
     and what is tried twice, is not drawn: it costs infinitely much.    costs: of the surprise of all, [N, all].
-    gaps: (rows of codes, codes of these) -> [any, h, w], which sum to a cost.
+    now: gaps of the codes as they are, [N, h, w].    gaps: (rows of codes, codes of these) -> [any, h, w], which sum to
+    a cost.
     """
     sizes, fresh = [group.shape[1] for group in tried], ~repeated(torch.cat(list(tried), dim=1))
     totals, found = [torch.full_like(costs[:, :1], torch.inf)], []
     for group, cost, new in zip(tried, costs.split(sizes, 1), fresh.split(sizes, 1), strict=True):
         worth = new & (cost <= torch.cat(totals, dim=1).amin(1, keepdim=True))
         row, column = worth.nonzero().unbind(1)
-        drawn = gaps(row, put(codes[row], event, group[row, column]))
-        left = drawn.new_zeros(*group.shape, *drawn.shape[1:]).index_put((row, column), drawn)
+        left = now.new_zeros(*group.shape, *now.shape[1:])
+        if len(row):
+            left[row, column] = gaps(row, put(codes[row], event, group[row, column]))
         totals.append((cost + left.sum((2, 3))).masked_fill(~worth, torch.inf))
         found.append(left)
     return torch.cat(totals[1:], dim=1), torch.cat(found, dim=1)
