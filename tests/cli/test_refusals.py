@@ -212,6 +212,7 @@ SETTINGS = [
     (["training.steps=0"], "expected training.steps of at least 1, got 0"),
     (["training.steps=1", "model.adversary.objective=hing"], "unknown objective 'hing': did you mean 'hinge'?"),
     (["training.steps=1", "model.events=0"], "expected model.events and kinds from 1 and favourites from 0"),
+    (["training.steps=1", "model.rarest=1"], "expected model.rarest from 0 to below 1, got 1.0"),
     (["training.steps=1", "model.backbone.context=0"], "expected model.backbone.context of at least 1, got 0"),
     (["training.steps=1", "model.backbone.width=50"], "expected widths that are multiples of 16, got 50"),
     (["training.steps=1", "model.adversary.width=8"], "expected widths that are multiples of 16, got 8"),

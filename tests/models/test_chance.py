@@ -16,8 +16,8 @@ ALL = [(0, 0), *((first, second) for first in range(1, CHOICES) for second in ra
 """Every code: a list that has ended goes on with nothing."""
 
 
-def prior() -> CodePrior:
-    made = initialised(lambda: CodePrior(EVENTS, KINDS, WIDTH, GRID), 0)
+def prior(rarest: float = 0.0) -> CodePrior:
+    made = initialised(lambda: CodePrior(EVENTS, KINDS, WIDTH, GRID, rarest), 0)
     with torch.no_grad():
         made.where.weight.mul_(8)  # odds that differ visibly
     return made
@@ -113,3 +113,24 @@ def test_noise_draws_the_most_probable_codes_in_their_order(count: int) -> None:
     assert torch.equal(drawn.view(found.codes.shape), found.codes)
     assert found.odds[:, 0] == pytest.approx(every.odds[:, 0])
     assert (found.odds <= every.odds[:, :count] + 1e-6).all()
+
+
+@torch.no_grad()
+def test_what_is_rare_beside_the_likeliest_is_neither_drawn_nor_stated() -> None:
+    made, bound = prior(0.5), 0.5
+    seen = looked(made, 4)
+    first = made.logits(seen, made.open(4)).softmax(1)
+    kept = first >= bound * first.amax(1, keepdim=True)
+    assert kept.any(1).all()
+    assert (kept.sum(1) < CHOICES).any()
+    drawn = made.draw(seen.repeat(2000), torch.rand(8000, EVENTS, generator=torch_rng(2))).view(4, 2000, EVENTS)
+    for row in range(4):
+        assert set(drawn[row, :, 0].tolist()) == set(kept[row].nonzero()[:, 0].tolist())
+    found = made.likeliest(seen, len(ALL))
+    torch.testing.assert_close(found.odds.sum(1), torch.ones(4))
+    assert kept.gather(1, found.codes[:, :, 0])[found.odds > 0].all()
+    share = (drawn[:, :, None] == found.codes[:, None]).all(-1).float().mean(1)
+    torch.testing.assert_close(share * (found.odds > 0), found.odds, atol=0.04, rtol=0)
+    begun = torch.zeros_like(first).scatter_add(1, found.codes[:, :, 0], found.odds)
+    kept_odds = first * kept
+    torch.testing.assert_close(begun, kept_odds / kept_odds.sum(1, keepdim=True))  # what is left out goes to all others

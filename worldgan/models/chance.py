@@ -105,9 +105,10 @@ class Likely(NamedTuple):
 class CodePrior(nn.Module):
     """p(code | history, action), event after event."""
 
-    def __init__(self, events: int, kinds: int, width: int, grid: tuple[int, int]) -> None:
+    def __init__(self, events: int, kinds: int, width: int, grid: tuple[int, int], rarest: float = 0.0) -> None:
+        """rarest: see ``likely``."""
         super().__init__()
-        self.events = events
+        self.events, self.rarest = events, rarest
         self.embedding = CodeEmbedding(kinds, width, grid)
         self.choices = self.embedding.choices
         self.look = nn.Conv2d(width, width, 3, padding=1)
@@ -130,6 +131,15 @@ class CodePrior(nn.Module):
         none = self.none(torch.cat([told, pooled(places)], dim=1))
         return torch.cat([none, self.where(places).permute(0, 2, 3, 1).flatten(1)], dim=1).float()
 
+    def likely(self, looked: Looked, known: Tensor) -> Tensor:
+        """``logits`` of what is drawn at all: not what is less than ``rarest`` times as probable as the likeliest.
+
+        Of a thousand choices hardly any can happen, and all are given a little (Hewitt et al. 2022, "Truncation
+        Sampling as Language Model Desmoothing").
+        """
+        logits = self.logits(looked, known)
+        return logits.masked_fill((logits - logits.amax(1, keepdim=True)).exp() < self.rarest, -torch.inf)
+
     def open(self, rows: int) -> Tensor:
         """Codes with all events open, [rows, events]."""
         return torch.full((rows, self.events), self.choices, dtype=torch.int64, device=self.look.weight.device)
@@ -142,10 +152,10 @@ class CodePrior(nn.Module):
             going = code[:, event - 1] != 0  # before the first event, the last is open
             if event and not traced():  # what has ended costs nothing; a trace has to be the same for all
                 rows = going.nonzero()[:, 0]
-                some = noise.index(self.logits(looked.index(rows), code[rows]), chance[rows, event])
+                some = noise.index(self.likely(looked.index(rows), code[rows]), chance[rows, event])
                 drawn = torch.zeros_like(code[:, 0]).index_put((rows,), some)
             else:
-                drawn = torch.where(going, noise.index(self.logits(looked, code), chance[:, event]), 0)
+                drawn = torch.where(going, noise.index(self.likely(looked, code), chance[:, event]), 0)
             code = put(code, event, drawn)
         return code
 
@@ -173,7 +183,7 @@ class CodePrior(nn.Module):
         )
         for event in range(self.events):
             width = codes.shape[1]
-            odds = self.logits(looked.repeat(width), codes.flatten(0, 1)).softmax(-1).unflatten(0, (-1, width))
+            odds = self.likely(looked.repeat(width), codes.flatten(0, 1)).softmax(-1).unflatten(0, (-1, width))
             if event:
                 end = torch.arange(self.choices, device=odds.device) == 0
                 odds = torch.where(codes[:, :, event - 1, None] == 0, end.to(odds.dtype), odds)

@@ -48,6 +48,7 @@ class GanConfig:
 
     optimiser: of generator and outcome head.    average: decay of the averaged weights that simulate.
     events: the most that a chance code lists.    kinds: of events, at each place of the backbone's grid.
+    rarest: what is less than this many times as probable as the likeliest is never drawn; see ``CodePrior.likely``.
     favourites: as many events that the prior expects most are tried, too, so that an outcome comes to have one code.
     prefix: weight of the error of codes whose last events are open.    prior: weight of the prior's cross-entropy.
     explore: updates over which the choice of events anneals from random to best, so that no kind is left behind.
@@ -63,6 +64,7 @@ class GanConfig:
     precision: Precision = "auto"
     events: int = 3
     kinds: int = 4
+    rarest: float = 1e-3
     favourites: int = 2
     prefix: float = 0.5
     prior: float = 0.1
@@ -76,6 +78,8 @@ class GanConfig:
         if not (1 <= self.events <= MOST and 1 <= self.kinds <= MOST and 0 <= self.favourites <= MOST):
             got = f"got {self.events}, {self.kinds} and {self.favourites}"
             raise WorldganError(f"expected model.events and kinds from 1 and favourites from 0, up to {MOST}, {got}")
+        if not 0 <= self.rarest < 1:
+            raise WorldganError(f"expected model.rarest from 0 to below 1, got {self.rarest}")
 
 
 Choose = Callable[[int, Tensor, Tensor], Tensor]
@@ -87,12 +91,13 @@ class Generator(nn.Module):
 
     stated = True
 
-    def __init__(self, spec: EnvSpec, config: BackboneConfig, events: int, kinds: int, favourites: int) -> None:
+    def __init__(self, spec: EnvSpec, config: GanConfig) -> None:
         super().__init__()
-        self.backbone = backbone(spec, config)
-        self.chances, self.favourites = events, favourites
-        self.code = CodeEmbedding(kinds, config.width, self.backbone.grid)
-        self.prior = CodePrior(events, kinds, config.width, self.backbone.grid)
+        width, events, kinds = config.backbone.width, config.events, config.kinds
+        self.backbone = backbone(spec, config.backbone)
+        self.chances, self.favourites = events, config.favourites
+        self.code = CodeEmbedding(kinds, width, self.backbone.grid)
+        self.prior = CodePrior(events, kinds, width, self.backbone.grid, config.rarest)
 
     def tell(self, seen: Seen, code: Tensor) -> tuple[Seen, Tensor]:
         """What the backbone paints codes [B, events] from: what it has seen, marked where they are, and chance."""
@@ -229,10 +234,7 @@ def repeated(numbers: Tensor) -> Tensor:
 def networks(spec: EnvSpec, config: GanConfig, seed: int) -> Networks:
     """Untrained networks of the family."""
     context = config.backbone.context
-    generator = initialised(
-        lambda: Generator(spec, config.backbone, config.events, config.kinds, config.favourites),
-        derive(seed, "generator"),
-    )
+    generator = initialised(lambda: Generator(spec, config), derive(seed, "generator"))
     code = (generator.prior.choices,) * config.events
     return Networks(
         generator,
