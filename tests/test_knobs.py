@@ -59,6 +59,7 @@ OTHER: dict[str, Any] = {
     "clip": 0.02,
     "momentum": 0.0,
     "parsimony": 10.0,  # the codes of so young a model draw the same: a small price chooses alike
+    "rarest": 0.999,  # all choices are about as probable to begin with
 }
 
 
