@@ -105,7 +105,7 @@ class Likely(NamedTuple):
 class CodePrior(nn.Module):
     """p(code | history, action), event after event."""
 
-    def __init__(self, events: int, kinds: int, width: int, grid: tuple[int, int], rarest: float = 0.0) -> None:
+    def __init__(self, events: int, kinds: int, width: int, grid: tuple[int, int], rarest: float) -> None:
         """rarest: see ``likely``."""
         super().__init__()
         self.events, self.rarest = events, rarest
@@ -132,7 +132,8 @@ class CodePrior(nn.Module):
         return torch.cat([none, self.where(places).permute(0, 2, 3, 1).flatten(1)], dim=1).float()
 
     def likely(self, looked: Looked, known: Tensor) -> Tensor:
-        """``logits`` of what is drawn at all: not what is less than ``rarest`` times as probable as the likeliest.
+        """``logits`` [B, choices] of what is drawn at all; -inf for what is less than ``rarest`` times as probable
+        as the likeliest.
 
         Of a thousand choices hardly any can happen, and all are given a little (Hewitt et al. 2022, "Truncation
         Sampling as Language Model Desmoothing").
@@ -173,7 +174,7 @@ class CodePrior(nn.Module):
         """The N <= count most probable codes, by a beam search: what goes on from the ``BEAM`` likeliest beginnings.
 
         A number of the noise is the middle of what draws its event. An event of less than a millionth may be too narrow
-        for float32, and another is drawn in its place.
+        for float32, and another is drawn in its place. So it is for codes of no odds, which fill up what is asked for.
         """
         # A trace takes len for a constant, so rows are counted by the shape.
         codes = self.open(looked.pooled.shape[0])[:, None]

@@ -170,7 +170,9 @@ class Generator(nn.Module):
         favourites = 0 if alike else min(self.favourites, self.prior.choices)
 
         def gaps(rows: Tensor, of: Tensor, codes: Tensor) -> Tensor:
-            """Squared error of drafts, the mean over a frame's pixels being the sum over its cells [N, h, w]."""
+            """Squared error of drafts of codes [N, events], those of rows[of]: the mean over a frame's pixels being the
+            sum over its cells [N, h, w].
+            """
             rows = rows[of]
             draft = self.backbone.draft(*self.tell(seen.index(rows), codes))
             gap = draft - goal[rows].to(draft.dtype) if weight is None else weight[rows] * (draft - goal[rows])
@@ -185,7 +187,7 @@ class Generator(nn.Module):
             tried = there[:, :1], likely, there[:, 1:]
             numbers = torch.cat(tried, dim=1)
             costs = price * surprise.gather(1, numbers)
-            costs, found = weighed(code[rows], event, tried, costs, left, partial(gaps, rows))
+            costs, found = priced(code[rows], event, tried, costs, left, partial(gaps, rows))
             chosen = choose(event, rows, costs)
             at = torch.arange(len(rows), device=rows.device), chosen
             code[rows, event] = numbers[at]
@@ -198,7 +200,7 @@ class Generator(nn.Module):
         return F.adaptive_avg_pool2d(gaps[:, None], self.backbone.grid).flatten(1).argmax(1)
 
 
-def weighed(
+def priced(
     codes: Tensor,
     event: int,
     tried: Sequence[Tensor],
