@@ -100,7 +100,7 @@ def outcome(family: str, flat: dict[str, Any]) -> list[torch.Tensor]:
             section = section.setdefault(parent, {})
         section[last] = value
     config = from_mapping(FAMILIES[family].config, nested)
-    window = dot_window(4, config.backbone.context, horizon=1)
+    window = dot_window(16, config.backbone.context, horizon=1)
     learner = FAMILIES[family].learner(dot_spec(), config, 0)
     for _ in range(5):
         learner.update(window)

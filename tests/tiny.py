@@ -26,10 +26,15 @@ def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
+SETTINGS = ("model.backbone.context=2", "training.batch=4", "training.rollout=[1,2]", "training.starts=8")
+
+
 def settings(family: str) -> list[str]:
-    """Every width of the family as small as it can be."""
-    small = [f"model.{path}=16" for path in leaves(FAMILIES[family].config()) if path.endswith("width")]
-    return [*small, "model.backbone.context=2", "training.batch=4", "training.rollout=[1,2]", "training.starts=8"]
+    """Every width of the family as small as it can be, and nothing that only comes to work after many updates."""
+    paths = leaves(FAMILIES[family].config())
+    small = [f"model.{path}=16" for path in paths if path.endswith("width")]
+    at_once = [f"model.{path}=0" for path in paths if path == "pretrain"]
+    return [*small, *at_once, *SETTINGS]
 
 
 def tiny(family: str = "gan", *more: str) -> Experiment:

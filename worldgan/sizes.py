@@ -12,7 +12,7 @@ M = TypeVar("M", bound=nn.Module)
 
 LARGEST = 2**14
 """Of sizes in a file: far beyond use, so that a damaged one cannot ask for all time and memory."""
-UPDATES = {"warmup", "explore"}
+UPDATES = {"warmup", "pretrain", "explore"}
 """What in a model's config counts updates: no number of them is too large."""
 
 

@@ -162,11 +162,13 @@ class CodePrior(nn.Module):
 
     def surprise(self, looked: Looked, code: Tensor) -> Tensor:
         """-log p(code), in nats, [B]."""
-        total = torch.zeros(len(code), device=code.device)
+        total, rows = torch.zeros(len(code), device=code.device), torch.arange(len(code), device=code.device)
         for event in range(self.events):
-            logits = self.logits(looked, prefix(code, event, self.choices))
-            certain = (code[:, :event] == 0).any(1)  # after the end of the list
-            total = total + F.cross_entropy(logits, code[:, event], reduction="none").masked_fill(certain, 0)
+            rows = rows[(code[rows, :event] > 0).all(1)]  # after the end of the list all is certain
+            if not len(rows):
+                break
+            logits = self.logits(looked.index(rows), prefix(code[rows], event, self.choices))
+            total = total.index_add(0, rows, F.cross_entropy(logits, code[rows, event], reduction="none"))
         return total
 
     @torch.no_grad()

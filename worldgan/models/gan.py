@@ -23,6 +23,7 @@ from worldgan.errors import WorldganError
 from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
+from worldgan.models.canvas import CLOSE
 from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix, put
 from worldgan.models.learning import (
     Now,
@@ -51,10 +52,11 @@ class GanConfig:
     rarest: what is less than this many times as probable as the likeliest is never drawn; see ``CodePrior.likely``.
     favourites: as many events that the prior expects most are tried, too, so that an outcome comes to have one code.
     prefix: weight of the error of codes whose last events are open.    prior: weight of the prior's cross-entropy.
-    explore: updates over which the choice of events anneals from random to best, so that no kind is left behind.
+    pretrain: updates at first with all events open: the mean of what may follow, at the cost of mse, so that no code
+    comes to stand in for what is not chance but has not been learnt yet.
+    explore: updates over which the choice of events then anneals from random to best, so that no kind is left behind.
     parsimony: by how much, in units of the error of copying the last frame, a code may be worse per nat that it is
-    more probable; reached over twice as many updates. Without it, codes stand in for what is not chance at all but
-    has not been learnt yet.
+    more probable; reached over twice as many updates. Without it, codes stand in for what is not chance, either.
     adversary: the discriminator and its game.    outcome_width: channels of the outcome head.
     """
 
@@ -68,6 +70,7 @@ class GanConfig:
     favourites: int = 2
     prefix: float = 0.5
     prior: float = 0.1
+    pretrain: int = 100
     explore: int = 100
     parsimony: float = 0.015
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
@@ -176,6 +179,7 @@ class Generator(nn.Module):
             rows = rows[of]
             draft = self.backbone.draft(*self.tell(seen.index(rows), codes))
             gap = draft - goal[rows].to(draft.dtype) if weight is None else weight[rows] * (draft - goal[rows])
+            gap = F.hardshrink(gap, CLOSE)
             return torch.linalg.vector_norm(gap, dim=1, dtype=torch.float32).square() / goal[0].numel()
 
         left = gaps(rows, rows, code)
@@ -253,32 +257,47 @@ class GanLosses:
         self.generator: Generator = networks.predictor  # type: ignore[assignment]
 
     def __call__(self, history: History, step: Transition, now: Now) -> tuple[dict[str, Tensor], Tensor]:
-        """Named losses of one transition, and the frame decoded from the code that explains it best.
-
-        The adversary is shown fakes of every other row, and codes with open events are decoded in the rest.
+        """Named losses of one transition, and the frame decoded from the code that explains it best; at first, from the
+        open one.
         """
-        actions, generator = history.then(step.action), self.generator
-        seen = generator.backbone.see(history.frames, actions)
+        backbone = self.generator.backbone
+        seen = backbone.see(history.frames, history.then(step.action))
+        if now.updates < self.config.pretrain:
+            code = self.generator.prior.open(len(step.target))
+            frame, losses = self.generator.frames(self.generator.decode(seen, code)), dict[str, Tensor]()
+        else:
+            code, frame, losses = self.explained(seen, history, step, now)
+        losses["reconstruction"] = step.error(frame)
+        losses["outcome"] = step.outcome_error(self.networks.outcome, history, frame)
+        if isinstance(backbone, Stacked):
+            losses["sketch"] = self.sketch_error(backbone, seen, code, step)
+        return losses, frame
+
+    def explained(
+        self, seen: Seen, history: History, step: Transition, now: Now
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The codes [B, events] that explain the true next frames best, what is decoded from them [B, C, H, W], and
+        named losses of all that concerns chance.
+
+        The adversary is shown fakes of every fourth row, and codes with open events are decoded in as many others.
+        """
+        generator = self.generator
         looked = generator.prior.look_at(seen)
         code = self.explain(seen.detach(), looked.detach(), step, now)
         every = torch.arange(len(code), device=code.device)
-        fakes, vagues = every[::2], every[1::2]
+        fakes, vagues = every[::4], every[1::4]
         chance = parallel.draw(torch.rand, code[fakes].shape, now.generator).to(code.device)
         drawn = generator.prior.draw(looked.index(fakes), chance)
         known = parallel.draw(partial(torch.randint, self.config.events), vagues.shape, now.generator).to(code.device)
         codes = torch.cat([code, drawn, prefix(code[vagues], known, generator.prior.choices)])
         frames = generator.frames(generator.decode(seen.index(torch.cat([every, fakes, vagues])), codes))
-        explained, fake, vague = frames.split([len(every), len(fakes), len(vagues)])
+        frame, fake, vague = frames.split([len(every), len(fakes), len(vagues)])
         losses = {
-            "reconstruction": step.error(explained),
             "prefix": self.config.prefix * step.index(vagues).error(vague),
             "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
-            "outcome": step.outcome_error(self.networks.outcome, history, explained),
         }
-        if isinstance(generator.backbone, Stacked):
-            losses["sketch"] = self.sketch_error(generator.backbone, seen, code, step)
         game = self.adversary.play(history.index(fakes), step.index(fakes), fake, now.updates, now.generator, drawn)
-        return losses | game, explained
+        return code, frame, losses | game
 
     def sketch_error(self, backbone: Stacked, seen: Seen, code: Tensor, step: Transition) -> Tensor:
         """Stage one's error, with the code [B, events] that explains the target best, in units of ``step.error``."""
@@ -292,17 +311,18 @@ class GanLosses:
 
         Among events that are about as near, the more probable is taken: else several codes would share every outcome.
         """
-        price = self.parsimony(now.updates) * step.scale
+        updates = now.updates - self.config.pretrain
+        price = self.parsimony(updates) * step.scale
         chance = parallel.draw(torch.rand, (len(step.target), self.config.events), now.generator)
 
         def choose(event: int, rows: Tensor, costs: Tensor) -> Tensor:
-            return self.choose(costs, chance[:, event].to(rows.device)[rows], now.updates)
+            return self.choose(costs, chance[:, event].to(rows.device)[rows], updates)
 
-        exploring = now.updates < self.config.explore
+        exploring = updates < self.config.explore
         return self.generator.explain(seen, looked, step.target, choose, step.visible, price=price, alike=exploring)
 
     def parsimony(self, updates: int) -> float:
-        """Price of a nat of surprise; none before codes have come to differ, or a single one would win."""
+        """Price of a nat of surprise, by updates of codes; none before these differ, or a single one would win."""
         return self.config.parsimony * min(1.0, max(0.0, updates / max(1, self.config.explore) - 1))
 
     def choose(self, costs: Tensor, chance: Tensor, updates: int) -> Tensor:
