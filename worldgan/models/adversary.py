@@ -154,11 +154,11 @@ class Adversary:
     ) -> Tensor | float:
         """The weighted penalty on contexts and actions ``given``, the real and then the fake frames ``pair``.
 
-        On every fourth row: as a mean it needs no more, and each row costs another pass.
+        On every other row: as a mean it needs no more, and each row costs another pass.
         """
         if self.regularity.penalty is None or not self.config.penalty:
             return 0.0
-        some = slice(None, None, 4)
+        some = slice(None, None, 2)
         judge = lambda x: self.discriminator(given[0][some], given[1][some], x)  # noqa: E731
         shown = Shown(pair[some], pair.roll(len(valid), 0)[some], logits[some])
         penalties, weight = self.regularity.penalty(judge, shown, generator), twice(valid.float())[some]

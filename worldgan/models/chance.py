@@ -162,9 +162,9 @@ class CodePrior(nn.Module):
 
     def surprise(self, looked: Looked, code: Tensor) -> Tensor:
         """-log p(code), in nats, [B]."""
-        total, rows = torch.zeros(len(code), device=code.device), torch.arange(len(code), device=code.device)
+        total = torch.zeros(len(code), device=code.device)
         for event in range(self.events):
-            rows = rows[(code[rows, :event] > 0).all(1)]  # after the end of the list all is certain
+            rows = (code[:, :event] > 0).all(1).nonzero()[:, 0]  # after the end of the list all is certain
             if not len(rows):
                 break
             logits = self.logits(looked.index(rows), prefix(code[rows], event, self.choices))
