@@ -31,7 +31,7 @@ RARE, RARE_WEIGHT, PER_RARE, SEARCHED = 0.1, 0.25, 8, 1000
 weight, one row for so many others; and they are looked for in at most so many episodes.
 """
 ROWS = 8
-"""Parts of a batch have a multiple of so many rows: a discriminator sees a fourth of them, penalised on half of these."""
+"""Parts of a batch have a multiple of so many rows: a discriminator sees a fourth, half of these with a penalty."""
 
 
 def episodes(store: EpisodeStore, split: Split) -> list[int]:
