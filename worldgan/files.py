@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from worldgan.errors import WorldganError
+
+PAUSE = 0.1
+"""Seconds between two looks at whether another process is still at work."""
 
 
 class Busy(WorldganError):
@@ -56,10 +61,11 @@ def move(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def sole_writer(folder: Path, *, shared: bool = False) -> Iterator[None]:
+def sole_writer(folder: Path, *, shared: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Let no other process write into ``folder`` meanwhile; the lock of a killed process is free at once.
 
     shared: but for those that share it; they have to keep out of each other's way by themselves.
+    patience: seconds for which to wait for a process that holds it.
     Missing folders are made. Raises Busy if another process holds it, else WorldganError if the disk refuses or has no
     locks.
     """
@@ -70,10 +76,8 @@ def sole_writer(folder: Path, *, shared: bool = False) -> Iterator[None]:
         raise WorldganError(f"cannot write {folder}: {error.strerror or error}") from None
     with lock:
         if os.name == "posix":  # elsewhere two writers are not kept apart
-            import fcntl
-
             try:
-                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                _lock(lock, shared, patience)
             except BlockingIOError:
                 raise Busy(
                     f"expected to be the only writer of {folder}, but another process is at work there: wait for it "
@@ -84,6 +88,21 @@ def sole_writer(folder: Path, *, shared: bool = False) -> Iterator[None]:
                     f"expected a disk that can lock {folder}, got {error.strerror or error}: choose a folder on another"
                 ) from None
         yield
+
+
+def _lock(file: IO[str], shared: bool, patience: float) -> None:
+    """Raises BlockingIOError if another process holds it for longer, another OSError where there are no locks."""
+    import fcntl  # which only posix has
+
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(PAUSE)
 
 
 def _sync(path: Path, flags: int) -> None:

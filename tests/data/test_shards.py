@@ -19,7 +19,7 @@ from worldgan.data.shards import Shard, ShardShelf
 from worldgan.data.store import EpisodeStore
 from worldgan.errors import WorldganError
 from worldgan.executor import Executor
-from worldgan.files import sole_writer
+from worldgan.files import PAUSE, sole_writer
 
 STEPS = 600
 
@@ -126,13 +126,14 @@ def test_one_that_was_thought_dead_does_no_harm(
     assert whole(out) == one
 
 
-def test_nothing_is_put_in_place_while_shards_play(tmp_path: Path) -> None:
+def test_nothing_is_put_in_place_while_shards_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     play(out, "1/2")
     with sole_writer(out, shared=True):
         play(out, "2/2")
         with pytest.raises(WorldganError, match="another process is at work"):
             play(out)
+    monkeypatch.setattr("worldgan.data.store.PATIENCE", 0.0)
     with sole_writer(out), pytest.raises(WorldganError, match="another process is at work"):
         play(out, "2/2")
 
@@ -151,6 +152,26 @@ def test_of_shards_that_begin_at_once_one_describes_the_data_set(
         monkeypatch.setattr("time.sleep", wait)
         with pytest.raises(WorldganError, match="expected seed 1 as in the data set"):
             play(out, "1/2")
+
+
+def test_one_that_begins_while_another_describes_the_data_set_waits_for_it(
+    tmp_path: Path, one: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, waited = tmp_path / "out", list[float]()
+    play(out, "1/2")
+    with ExitStack() as other:
+        other.enter_context(sole_writer(out))
+
+        def wait(seconds: float) -> None:
+            if seconds:  # the env's own pauses are none
+                waited.append(seconds)
+            other.close()
+
+        monkeypatch.setattr("time.sleep", wait)
+        play(out, "2/2")
+    assert waited == [PAUSE]
+    play(out)
+    assert whole(out) == one
 
 
 @pytest.mark.parametrize("words", ["3", "0/3", "4/3", "a/3", "3/", "1/2/3", "-1/3", ""])

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from worldgan.config import from_mapping, to_mapping
 from worldgan.data import codec
 from worldgan.errors import WorldganError
-from worldgan.files import Busy, atomic_write, sole_writer
+from worldgan.files import PAUSE, Busy, atomic_write, sole_writer
 from worldgan.types import EnvSpec, Episode
 
 FORMAT = 1
@@ -33,7 +32,7 @@ AHEAD = ".ahead"
 """Suffix of episodes that wait for others to be played before them."""
 TEMPORARY = ".*.tmp.*"
 """What matches it is half written; episodes have other names."""
-PAUSE = 0.1
+PATIENCE = 10.0
 """Seconds that one of several writers gives another to describe the data set."""
 
 
@@ -217,12 +216,9 @@ def writing(path: Path, spec: EnvSpec, *, seed: int, policy: str, shared: bool =
     path = Path(path)
     _check_place(path, _description(spec, seed, policy))  # so that a folder of other things gets no lock
     while shared and not (path / "dataset.json").exists():
-        try:
-            with sole_writer(path):  # one describes it for all
-                EpisodeStore.create(path, spec, seed=seed, policy=policy)
-        except Busy:
-            time.sleep(PAUSE)
-    with sole_writer(path, shared=shared):
+        with suppress(Busy), sole_writer(path, patience=PAUSE):  # one describes it for all
+            EpisodeStore.create(path, spec, seed=seed, policy=policy)
+    with sole_writer(path, shared=shared, patience=PATIENCE if shared else 0.0):  # it may be at it still
         store = EpisodeStore.create(path, spec, seed=seed, policy=policy)
         if not shared:
             store.tidy()
