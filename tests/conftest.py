@@ -25,6 +25,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in t
 PADDLE = "worldgan/Paddle-v0"
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """After a test, a Ctrl-C has to mean what it meant before: a process that has forgotten its handler just dies."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    after = signal.signal(signal.SIGINT, before)
+    assert after is before, f"expected the handler of SIGINT to stay {before}, got {after}"
+
+
 @pytest.fixture(scope="session")
 def paddle_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some 300 steps of random play."""
