@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import permutations
+
 import pytest
 import torch
 
 from worldgan.models.backbone import Seen
-from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix
+from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix, shuffle
 from worldgan.models.learning import initialised
 from worldgan.seeding import torch_rng
 
@@ -88,6 +91,27 @@ def test_surprise_is_what_the_stated_odds_say() -> None:
     found = made.likeliest(seen, len(ALL))
     for codes, odds in zip(found.codes.unbind(1), found.odds.unbind(1), strict=True):
         torch.testing.assert_close(made.surprise(seen, codes), -odds.log(), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_surprise_of_shuffled_codes_is_that_in_the_mean_over_their_orders() -> None:
+    made = prior()
+    for events in ALL:
+        orders = torch.tensor(
+            sorted({(*order, *[0] * events.count(0)) for order in permutations(filter(None, events))})
+        )
+        seen = looked(made, 1).repeat(len(orders))
+        shuffled, one = made.surprise(seen, orders, shuffled=True), made.surprise(seen, orders)
+        torch.testing.assert_close(shuffled.mean(), one.mean(), atol=1e-4, rtol=1e-4)
+
+
+def test_events_are_shuffled_and_the_ends_of_lists_stay_last() -> None:
+    code = torch.tensor([[3, 1, 2, 0], [5, 0, 0, 0], [0, 0, 0, 0]]).repeat(3000, 1)
+    orders = Counter(map(tuple, shuffle(code, torch.rand(code.shape, generator=torch_rng(0))).tolist()))
+    ends = {(5, 0, 0, 0): 3000, (0, 0, 0, 0): 3000}
+    assert orders.keys() == {(*order, 0) for order in permutations((1, 2, 3))} | ends.keys()
+    assert all(orders[end] == count for end, count in ends.items())
+    assert all(orders[*order, 0] == pytest.approx(500, abs=80) for order in permutations((1, 2, 3)))
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from worldgan.models.adversary import Adversary, AdversaryConfig, discriminator
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.backbones import backbone
 from worldgan.models.canvas import CLOSE
-from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix, put
+from worldgan.models.chance import CodeEmbedding, CodePrior, Looked, prefix, put, shuffle
 from worldgan.models.learning import (
     Now,
     OptimiserConfig,
@@ -279,11 +279,13 @@ class GanLosses:
         """The codes [B, events] that explain the true next frames best, what is decoded from them [B, C, H, W], and
         named losses of all that concerns chance.
 
+        Events are learnt in any order: the one in which they were found is one more thing that the prior cannot know.
         The adversary is shown fakes of every fourth row, and codes with open events are decoded in as many others.
         """
         generator = self.generator
         looked = generator.prior.look_at(seen)
-        code = self.explain(seen.detach(), looked.detach(), step, now)
+        order = parallel.draw(torch.rand, (len(step.target), self.config.events), now.generator)
+        code = shuffle(self.explain(seen.detach(), looked.detach(), step, now), order.to(step.target.device))
         every = torch.arange(len(code), device=code.device)
         fakes, vagues = every[::4], every[1::4]
         chance = parallel.draw(torch.rand, code[fakes].shape, now.generator).to(code.device)
@@ -294,7 +296,7 @@ class GanLosses:
         frame, fake, vague = frames.split([len(every), len(fakes), len(vagues)])
         losses = {
             "prefix": self.config.prefix * step.index(vagues).error(vague),
-            "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code)),
+            "prior": self.config.prior * step.mean(generator.prior.surprise(looked, code, shuffled=True)),
         }
         game = self.adversary.play(history.index(fakes), step.index(fakes), fake, now.updates, now.generator, drawn)
         return code, frame, losses | game
