@@ -23,5 +23,7 @@ def deferred() -> Iterator[list[int]]:
         yield came
     finally:
         signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-    if came:
+    if came and callable(before):
+        before(signal.SIGINT, None)  # here and now: a signal that is raised may be handled some instructions later
+    elif came:
         signal.raise_signal(signal.SIGINT)
