@@ -75,7 +75,7 @@ def compare(comparison: Comparison, out: Path) -> dict[str, Measures]:
     """
     data, store = comparison.ground(), comparison.store
     _begin(comparison, out)
-    judge = _judge(comparison, out / "judge.safetensors")
+    judge = trained_judge(comparison, out / "judge.safetensors")
     yardstick = Yardstick(data, judge, store.spec, sizes=comparison.sizes, seed=comparison.seed)
     references = {REFERENCE: yardstick.measure_copying(), REAL: yardstick.measure_real()}
     families, shown = dict[str, Measures](), {REAL: yardstick.real()}
@@ -108,7 +108,7 @@ def _begin(comparison: Comparison, out: Path) -> None:
             raise WorldganError(f"{was}, got {value}: use another folder")
 
 
-def _judge(comparison: Comparison, path: Path) -> Judge:
+def trained_judge(comparison: Comparison, path: Path) -> Judge:
     """The one that judged before, or a new one."""
     store, seed = comparison.store, derive(comparison.seed, "judge")
     if not path.exists():

@@ -45,6 +45,12 @@ def test_every_kind_can_be_asked_for() -> None:
     assert set(BACKBONES) == set(get_args(Kind))
 
 
+@pytest.mark.parametrize(("side", "grid"), [(10, 10), (50, 16), (64, 16)])
+def test_frames_are_padded_to_what_their_grid_is_halved_to(side: int, grid: int) -> None:
+    spec = EnvSpec("any", (side, side, 3), ActionSpec("discrete", (3,)))
+    assert backbone(spec, BackboneConfig(2, 16)).grid == (grid, grid)
+
+
 @each
 @pytest.mark.parametrize("shape", [(8, 8, 1), (17, 12, 3), (64, 64, 3)])
 def test_a_backbone_paints_what_families_build_on(kind: Kind, shape: tuple[int, int, int]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from worldgan.errors import WorldganError
 from worldgan.models.blocks import AxisMixer, Block, UNet, compute_dtype
 from worldgan.models.canvas import Canvas
-from worldgan.models.patches import Patches
+from worldgan.models.patches import Patches, patch_size
 from worldgan.types import EnvSpec
 
 Kind = Literal["unet", "stacked", "dcgan"]
@@ -62,6 +62,13 @@ class Seen:
         return Seen(self.features.detach(), self.condition.detach(), self.last)
 
 
+def levels_of(height: int, width: int) -> int:
+    """How often a U-Net over the patches of such frames halves their grid: small ones are neither padded much nor left
+    without cells.
+    """
+    return 2 if min(height, width) > 12 * patch_size(height, width) else 1
+
+
 class Backbone(nn.Module):
     """History and a chance vector -> next frame, painted over the present one. Implements ``Painter``."""
 
@@ -69,14 +76,15 @@ class Backbone(nn.Module):
         super().__init__()
         height, width, self.channels = spec.frame
         w = config.width
-        self.patches = Patches(height, width)
+        levels = levels_of(height, width)
+        self.patches = Patches(height, width, stride=2**levels)
         self.cell, self.grid = self.patches.side**2, self.patches.grid
         pixels = self.channels * self.cell
         self.actions = nn.Sequential(nn.Linear(config.context * spec.actions.size, w), nn.SiLU(), nn.Linear(w, w))
         self.position = nn.Parameter(torch.zeros(1, w, *self.patches.grid))
         self.stem = nn.Conv2d(config.context * pixels, w, 1)
         self.survey = AxisMixer(w, self.patches.grid)
-        self.trunk = UNet(w, w, levels=2 if min(self.patches.grid) >= 16 else 1)
+        self.trunk = UNet(w, w, levels)
         self.mix = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, w))
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
         self.canvas = Canvas(w, self.channels, self.cell, self.patches.grid, kernel=3)
