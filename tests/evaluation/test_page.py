@@ -6,6 +6,7 @@ import io
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -71,6 +72,14 @@ def test_charts_are_transparent_and_a_sheet_is_white() -> None:
     whole = Image.open(io.BytesIO(data))
     assert (whole.size, whole.mode) == ((2 * WIDTH, 2 * HEIGHT), "RGB")
     assert whole.getpixel((2 * WIDTH - 1, 2 * HEIGHT - 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("label", ["mse", "diffusion, best of N", "a name so long that it takes a row for itself"])
+def test_a_legend_is_not_cut_off(label: str) -> None:
+    lines = [Line(f"{label} {number}", [1, 2], [number, 2], "#000000") for number in range(7)]
+    ink = np.asarray(chart(Panel("any", "steps", lines)))[..., 3]
+    assert ink.any()
+    assert not ink[:, [0, 1, -2, -1]].any()
 
 
 def test_a_colour_each_and_grey_for_the_reference() -> None:

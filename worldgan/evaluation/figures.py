@@ -13,7 +13,8 @@ from PIL import Image
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#808080"
 WIDTH, HEIGHT, DPI = 550, 385, 110  # pixels of a panel, and dots per inch, which decide how large letters are
-LEGEND_COLUMNS, LEGEND_ROW = 4, 0.055  # entries side by side, and height of a row of them as a share of the panel
+LEGEND_COLUMNS, LEGEND_ROW = 4, 0.055  # most entries side by side, and height of a row of them as a share of the panel
+LEGEND_LINE, LEGEND_LETTER = 60, 5.7  # pixels of an entry's line and the space around it, and of a letter
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def chart(panel: Panel) -> Image.Image:
     from matplotlib.figure import Figure  # 0.3 s, and only reports need it; never pyplot, which is global state
     from matplotlib.ticker import NullFormatter, NullLocator
 
-    rows = -(-len(panel.lines) // LEGEND_COLUMNS)
+    columns = legend_columns([line.label for line in panel.lines])
+    rows = -(-len(panel.lines) // columns)
     figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
     figure.subplots_adjust(left=0.12, right=0.96, top=0.92, bottom=0.15 + rows * LEGEND_ROW)
     axes = figure.subplots()
@@ -80,10 +82,19 @@ def chart(panel: Panel) -> Image.Image:
         axes.set_ylim(-0.04, 1.04)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=8)
+    figure.legend(loc="lower center", ncols=columns, frameon=False, fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return Image.open(buffer)
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """How many of them stand side by side in a panel's width, filled column by column."""
+    for count in range(min(LEGEND_COLUMNS, len(labels)), 1, -1):
+        longest = [max(map(len, column)) for column in np.array_split(np.array(labels, object), count)]
+        if sum(LEGEND_LINE + LEGEND_LETTER * letters for letters in longest) <= WIDTH:
+            return count
+    return 1
 
 
 def png(image: Image.Image) -> bytes:

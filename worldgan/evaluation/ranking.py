@@ -25,7 +25,6 @@ from worldgan.evaluation.returns import play
 from worldgan.evaluation.statistics import Numbers, spearman
 from worldgan.files import atomic_write
 from worldgan.pixels import Frames
-from worldgan.progress import Report
 from worldgan.seeding import derive, torch_rng
 from worldgan.types import Agent, WorldModel
 
@@ -110,30 +109,6 @@ def _mixtures(
 
     shares = np.linspace(0, 1, levels, endpoint=False).tolist()
     return {f"{name}, epsilon {share:.2g}": partial(mixture, share) for share in shares}
-
-
-def rank(
-    model: WorldModel[Any],
-    make_env: MakeEnv,
-    policies: Policies,
-    *,
-    horizon: int,
-    starts: int = STARTS,
-    seed: int,
-    report: Report | None = None,
-) -> Ranking:
-    """Let each policy play ``starts`` episodes' first ``horizon`` steps in both worlds; see ``earn``.
-
-    report: gets the number of policies done.
-    Raises WorldganError for counts below 1, or if the model is not for such an env.
-    """
-    check_env(model, make_env)
-    found = []
-    for number in range(len(policies)):
-        found.append(earn(model, make_env, policies, number, horizon=horizon, starts=starts, seed=seed))
-        if report is not None:
-            report(number + 1)
-    return ranked(policies, found)
 
 
 def check_env(model: WorldModel[Any], make_env: MakeEnv) -> None:

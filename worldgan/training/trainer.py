@@ -53,7 +53,8 @@ class Diverged(Exception):
 @dataclass(frozen=True)
 class TrainingConfig:
     """steps or minutes: the budget; exactly one of them.    batch: B, of all processes together.
-    rollout: numbers of self-predicted steps T, each for an equal share of the budget.
+    rollout: numbers of self-predicted steps T, each for an equal share of the budget. Longer ones cost updates: in
+    minutes on a CPU they bring more drift, not less (docs/results, drift).
     checkpoint_minutes, log_steps, sample_minutes: how often to save, to log scalars, to log sample videos.
     starts: simulator start states of either kind kept with the run.
     labels: share of actions and rewards that are not hidden, for experiments; see ``worldgan.data.labels``.
@@ -69,7 +70,7 @@ class TrainingConfig:
     steps: int | None = None
     minutes: float | None = None
     batch: int = 32
-    rollout: tuple[int, ...] = (1, 2)
+    rollout: tuple[int, ...] = (1,)
     seed: int = 0
     checkpoint_minutes: float = 2.0
     log_steps: int = 50
