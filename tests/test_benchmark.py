@@ -329,7 +329,7 @@ WRONG = [
     ({"competitors": {"pppo": {}}}, "unknown competitor 'pppo': did you mean 'ppo'"),
     ({"competitors": {"ppo": {"env": 3}}}, "did you mean 'competitors.ppo.envs'"),
     ({"competitors": {}}, "expected envs, competitors and budgets of one or more"),
-    ({"competitors": {"plan-gan": {"training": {"steps": 3}}}, "budgets": [4]}, "a budget of one window or more"),
+    ({"competitors": {"plan-gan": {"training": {"steps": 3}}}, "budgets": [3]}, "a budget of one window or more"),
     ({"competitors": {"plan-gan": {}}, "budgets": [400]}, "either training.steps or training.minutes for plan-gan"),
     ({"competitors": {"plan-gan": {"training": {"steps": 3}, "planner": "shoting"}}}, "did you mean 'shooting'"),
     (
