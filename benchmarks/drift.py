@@ -127,15 +127,15 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)  # of the noise of ``Disturbed``
     store, settings = EpisodeStore.open(options.data), [f"training.minutes={options.minutes}", *options.set]
+    file, work = options.out / f"{options.data.name}.json", options.work / options.data.name
     comparison = Comparison(store, {"gan": load(Experiment, None, settings)}, Sizes(), 0, "")
     yardstick = Yardstick(
         comparison.ground(),
-        trained_judge(comparison, options.work / "judge.safetensors"),
+        trained_judge(comparison, work / "judge.safetensors"),
         store.spec,
         sizes=comparison.sizes,
         seed=0,
     )
-    file = options.out / f"{options.data.name}.json"
     found = json.loads(file.read_text()) if file.exists() else {}
     found |= {
         "env": store.spec.id,
@@ -145,9 +145,7 @@ def main() -> None:
     }
     for name in options.arms:
         if name not in found.setdefault("arms", {}):
-            found["arms"][name] = measured(
-                ARMS[name], store, yardstick, settings, options.work / name.replace(" ", "-")
-            )
+            found["arms"][name] = measured(ARMS[name], store, yardstick, settings, work / name.replace(" ", "-"))
             atomic_write(file, json.dumps(found, indent=1).encode() + b"\n")
 
 
