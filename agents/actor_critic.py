@@ -49,7 +49,7 @@ class Network(nn.Module):
 
     def forward(self, seen: Tensor) -> Tensor:
         """See above."""
-        pictures = pixels.to_float(seen.flatten(0, -5).flatten(1, 2))
+        pictures = pixels.brightness(seen.flatten(0, -5).flatten(1, 2))
         hidden = self.body(pictures)
         with torch.autocast(seen.device.type, enabled=False):  # what is learnt from are small differences
             told: Tensor = self.head(hidden.float())

@@ -40,10 +40,10 @@ class DreamConfig:
     epochs: int = 2
     parts: int = 4
     trust: float = 0.1
-    entropy: float = 3e-3
+    entropy: float = 1e-2
     width: int = 16
     units: int = 256
-    rate: float = 3e-4
+    rate: float = 1e-3
     clip: float = 1.0
     average: float = 0.02
     precision: Precision = "auto"

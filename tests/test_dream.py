@@ -174,7 +174,7 @@ def test_damage_is_named(agent: Path, run: Path, tmp_path: Path) -> None:
     for name in ("agent.json", "weights.safetensors", "state.pt"):
         whole = (agent / name).read_bytes()
         assert f"{name} is damaged" in refused(name, whole[: len(whole) // 2])
-    assert "agent.json is damaged" in refused("agent.json", b'{"format": 1}')
+    assert "agent.json is damaged" in refused("agent.json", b'{"format": 2}')
     info = json.loads((agent / "agent.json").read_text())
     info["training"]["units"] = 16
     assert "weights.safetensors does not fit agent.json" in refused("agent.json", json.dumps(info).encode())

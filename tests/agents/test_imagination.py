@@ -45,6 +45,20 @@ def test_the_way_to_the_goal_is_found(kind):
     assert float(expected[0]) == pytest.approx(best, abs=0.2)
 
 
+def test_a_dot_is_seen_on_black():
+    """What most frames share must not drown what they differ by: the values of four places are told apart at once."""
+    model = PerfectModel(context=1)
+    frames, _ = starts(model, (0, 0), (0, 3), (3, 0), (3, 3))
+    networks = ActorCritic(model.spec, 1, width=8, units=32, seed=0)
+    optimiser, worth = torch.optim.Adam(networks.parameters(), lr=1e-3), torch.tensor([1.0, -1.0, -1.0, 1.0])
+    for _ in range(60):
+        loss = (networks.critic(frames)[:, 0] - worth).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.01
+
+
 def test_the_lucky_draw_is_not_taken():
     """One action in ten pays 10, and costs 5 otherwise: the other, which pays 1, is better."""
     begun = (torch.zeros(32, 1, 1, 2, 2, dtype=torch.uint8), torch.zeros(32, 0, 2))

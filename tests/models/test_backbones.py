@@ -73,6 +73,19 @@ def test_a_backbone_paints_what_families_build_on(kind: Kind, shape: tuple[int, 
     assert not torch.equal(decoded, made.patches.inverse(made.decode(seen, chance + 1)))
 
 
+def test_a_background_that_all_frames_share_tells_nothing() -> None:
+    spec = EnvSpec("any", (8, 8, 3), ActionSpec("discrete", (3,)))
+    objects, actions = torch.zeros(2, 2, 3, 8, 8), torch.eye(3)[:2, None].repeat(1, 2, 1)
+    objects[0, :, :, 2, 5] = 1
+    seen = []
+    for background in (torch.full((1, 3, 8, 8), -1.0), torch.randn(1, 3, 8, 8, generator=torch_rng(0))):
+        made = initialised(lambda: backbone(spec, BackboneConfig(2, 16)), 0)
+        made.watch(background)
+        seen.append(made.see(objects + background[:, None], actions).features)
+    torch.testing.assert_close(*seen, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(seen[0][0], seen[0][1], atol=1e-2)
+
+
 @pytest.mark.parametrize(("family", "kind"), PAIRS)
 def test_every_family_learns_and_is_loaded_alike_with_every_kind(family: str, kind: str) -> None:
     """Exact resume, and the same frames from the saved weights alone."""

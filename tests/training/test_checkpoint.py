@@ -133,9 +133,9 @@ def flat_bytes(value: Any) -> Any:
 
 
 FOREIGN = [
-    b"", b"{", b"[]", b"{}", b"3", b"\xff\xfe\x00", b'{"name": "web-page", "version": "1.0"}', b'{"format": 1}',
-    b'{"format": 1, "family": []}', b'{"format": 1, "family": "gan"}', b'{"format": 2, "family": "gan"}',
-    b'{"format": 1, "family": "gan", "spec": 3, "model": {}, "training": {}, "data": ""}',
+    b"", b"{", b"[]", b"{}", b"3", b"\xff\xfe\x00", b'{"name": "web-page", "version": "1.0"}', b'{"format": 2}',
+    b'{"format": 2, "family": []}', b'{"format": 1, "family": "gan"}', b'{"format": 2, "family": "gan"}',
+    b'{"format": 2, "family": "gan", "spec": 3, "model": {}, "training": {}, "data": ""}',
 ]  # fmt: skip
 
 

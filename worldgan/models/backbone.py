@@ -97,7 +97,9 @@ class Backbone(nn.Module):
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
-        patches = self.patches.embed(self.stem, frames.flatten(1, 2).to(dtype)) + self.position.to(dtype)
+        # Small things are lost in what all frames share.
+        shown = frames - self.patches.inverse(self.canvas.background)[:, None]
+        patches = self.patches.embed(self.stem, shown.flatten(1, 2).to(dtype)) + self.position.to(dtype)
         last = self.patches(frames[:, -1])
         return Seen(self.trunk(self.survey(patches), condition), condition, last)
 

@@ -128,7 +128,7 @@ class TransitionEncoder(nn.Module):
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2w, h/2, w/2], [B, w]."""
         dtype = compute_dtype(self.stem.weight)
-        seen = [frames.flatten(1, 2), next_frame, next_frame - frames[:, -1]]
+        seen = [frames.flatten(1, 2) + 1, next_frame + 1, next_frame - frames[:, -1]]  # black tells nothing
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.patches.embed(self.stem, torch.cat([x.to(dtype) for x in seen], dim=1))
         h = self.fine(patches, condition)
