@@ -17,6 +17,7 @@ from worldgan.agents.choices import choice_of
 from worldgan.agents.foresight import Foreseen
 from worldgan.agents.memory import Memory
 from worldgan.agents.recall import Recall, Recalled, pushed
+from worldgan.background import Background
 from worldgan.seeding import derive, numpy_rng
 from worldgan.types import EnvSpec, WorldModel
 
@@ -43,14 +44,15 @@ class Network(nn.Module):
             layers += [nn.Conv2d(inputs, channels, 3, stride, padding=1), nn.SiLU()]
             grid, inputs = ((grid[0] - 1) // stride + 1, (grid[1] - 1) // stride + 1), channels
         hidden = [nn.Flatten(), nn.Linear(inputs * prod(grid), units), nn.LayerNorm(units), nn.SiLU()]
+        self.background = Background(frame)
         self.body, self.head = nn.Sequential(*layers, *hidden), nn.Linear(units, outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, seen: Tensor) -> Tensor:
         """See above."""
-        pictures = pixels.brightness(seen.flatten(0, -5).flatten(1, 2))
-        hidden = self.body(pictures)
+        pictures = self.background(pixels.to_float(seen.flatten(0, -5)))
+        hidden = self.body(pictures.flatten(1, 2))
         with torch.autocast(seen.device.type, enabled=False):  # what is learnt from are small differences
             told: Tensor = self.head(hidden.float())
         return told.view(*seen.shape[:-4], -1)

@@ -13,9 +13,11 @@ from torch import Tensor
 from worldgan.agents.actor_critic import ActorCritic
 from worldgan.agents.losses import actor_loss, critic_loss, lambda_returns, normalised, reached
 from worldgan.agents.recall import Recall
+from worldgan.background import watch
 from worldgan.config import check_fields
 from worldgan.device import Precision, uses_bf16
 from worldgan.errors import WorldganError
+from worldgan.pixels import to_float
 from worldgan.seeding import torch_rng
 from worldgan.types import Metrics, WorldModel
 
@@ -102,6 +104,7 @@ class Dreamer:
     def update(self, starts: tuple[Tensor, Tensor], number: int) -> Metrics:
         """Learn from what is imagined from ``starts``: see ``dreamt``. Raises as ``descend`` does."""
         config, generator = self.config, torch_rng(self.config.seed, "dream", number)
+        watch(to_float(starts[0][:, -1]), self.networks, self.slow)
         dream = dreamt(self.model, self.networks, starts, horizon=config.horizon, generator=generator)
         weights, returns = reached(dream.continues), self.returns(dream)
         with torch.no_grad():

@@ -262,6 +262,13 @@ def test_the_command_on_the_page_makes_the_page_again(tmp_path: Path, monkeypatc
     assert Path("out/index.html").read_text() == page
 
 
+def test_a_competitor_may_have_budgets_of_its_own(tmp_path: Path) -> None:
+    both = made(tmp_path, competitors={"random": {"budgets": [30, 20]}, "ppo": {"budgets": [30]}, "dqn": {}}, seeds=2)
+    runs = [(job.seed, job.budget, job.name) for job in both]
+    one_seed = [(20, "random"), (20, "dqn"), (30, "random"), (30, "ppo")]
+    assert runs == [(seed, *run) for seed in (0, 1) for run in one_seed]
+
+
 def test_results_of_other_settings_are_refused(tmp_path: Path) -> None:
     [job] = made(tmp_path)
     assert finished(job) is None
@@ -329,6 +336,8 @@ WRONG = [
     ({"competitors": {"pppo": {}}}, "unknown competitor 'pppo': did you mean 'ppo'"),
     ({"competitors": {"ppo": {"env": 3}}}, "did you mean 'competitors.ppo.envs'"),
     ({"competitors": {}}, "expected envs, competitors and budgets of one or more"),
+    ({"competitors": {"random": {"budgets": 20}}}, "competitors.random.budgets like [100000, 500000], got 20"),
+    ({"competitors": {"random": {"budgets": [0]}}}, "competitors.random.budgets like [100000, 500000], got [0]"),
     ({"competitors": {"plan-gan": {"training": {"steps": 3}}}, "budgets": [3]}, "a budget of one window or more"),
     ({"competitors": {"plan-gan": {}}, "budgets": [400]}, "either training.steps or training.minutes for plan-gan"),
     ({"competitors": {"plan-gan": {"training": {"steps": 3}, "planner": "shoting"}}}, "did you mean 'shooting'"),

@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {
         "types", "pixels", "seeding", "config", "errors", "actions", "files", "progress", "machine", "pictures",
         "rollout", "configs", "version", "arrays", "inverse", "controls", "parallel", "executor", "tensorfiles",
-        "device", "sizes",
+        "device", "sizes", "background",
     },
     {"data", "envs"},
     {"models"},

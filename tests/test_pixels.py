@@ -21,17 +21,10 @@ def test_all_levels_survive_the_round_trip() -> None:
     assert torch.equal(pixels.to_uint8(floats), LEVELS)
 
 
-def test_black_is_no_brightness() -> None:
-    bright = pixels.brightness(LEVELS)
-    assert (bright.dtype, float(bright.min()), float(bright.max())) == (torch.float32, 0.0, 1.0)
-    torch.testing.assert_close(bright, (pixels.to_float(LEVELS) + 1) / 2)
-
-
 def test_conversions_leave_their_input_alone() -> None:
     before, floats = LEVELS.clone(), torch.linspace(-2, 2, 64).view(1, 8, 8)
     kept = floats.clone()
     pixels.to_float(LEVELS)
-    pixels.brightness(LEVELS)
     pixels.to_uint8(floats)
     pixels.quantise(floats)
     assert torch.equal(LEVELS, before)

@@ -1,7 +1,7 @@
 """The ONLY conversion between uint8 frames and what networks see, and the only resizing.
 
 On disk and at every gymnasium boundary frames are uint8 [..., H, W, C] in 0..255;
-inside networks they are float [..., C, H, W] in [-1, 1], of agents alone in [0, 1].
+inside networks they are float [..., C, H, W] in [-1, 1].
 """
 
 from __future__ import annotations
@@ -27,11 +27,6 @@ WIDEST = 2**13
 def to_float(frames: Tensor) -> Tensor:
     """uint8 [..., C, H, W] -> float32 [..., C, H, W] in [-1, 1]."""
     return frames.float().div_(127.5).sub_(1.0)
-
-
-def brightness(frames: Tensor) -> Tensor:
-    """uint8 [...] -> float32 [...] in [0, 1]: nothing where it is black, as most of a small game is."""
-    return frames.float().div_(255)
 
 
 def to_uint8(frames: Tensor) -> Tensor:

@@ -45,15 +45,16 @@ def test_the_way_to_the_goal_is_found(kind):
     assert float(expected[0]) == pytest.approx(best, abs=0.2)
 
 
-def test_black_frames_tell_an_agent_nothing():
+def test_all_networks_of_an_agent_learn_the_background_of_its_starts():
     model, given = PerfectModel(context=1), []
-    networks = ActorCritic(model.spec, 1, width=8, units=32, seed=0)
-    networks.critic.body.register_forward_pre_hook(lambda _, args: given.append(args[0]))
-    frames, _ = starts(model, (0, 3))
-    networks.critic(torch.zeros_like(frames))
-    networks.critic(frames)
-    assert not given[0].any()
-    assert given[1].any()
+    begun = starts(model, *[(0, column) for column in range(4)] * 8)
+    dreamer, _ = learnt(model, begun, 1, SMALL)
+    for network in (dreamer.networks.actor, dreamer.networks.critic, dreamer.slow):
+        network.body.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+        network(torch.zeros_like(begun[0][:1]))  # where the dot is differs, so nothing is there usually
+        network(begun[0][:1])
+    assert all(each.abs().max() < 0.1 for each in given[::2])
+    assert all(each.max() > 1 for each in given[1::2])
 
 
 def test_the_lucky_draw_is_not_taken():

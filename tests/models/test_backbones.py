@@ -14,6 +14,7 @@ from tiny import tiny
 from torch import Tensor
 
 from worldgan.actions import ActionSpec
+from worldgan.background import watch
 from worldgan.errors import WorldganError
 from worldgan.models import FAMILIES
 from worldgan.models.autoregressive import AutoregressiveConfig
@@ -73,14 +74,15 @@ def test_a_backbone_paints_what_families_build_on(kind: Kind, shape: tuple[int, 
     assert not torch.equal(decoded, made.patches.inverse(made.decode(seen, chance + 1)))
 
 
-def test_a_background_that_all_frames_share_tells_nothing() -> None:
+@each
+def test_a_background_that_all_frames_share_tells_nothing(kind: Kind) -> None:
     spec = EnvSpec("any", (8, 8, 3), ActionSpec("discrete", (3,)))
     objects, actions = torch.zeros(2, 2, 3, 8, 8), torch.eye(3)[:2, None].repeat(1, 2, 1)
     objects[0, :, :, 2, 5] = 1
     seen = []
     for background in (torch.full((1, 3, 8, 8), -1.0), torch.randn(1, 3, 8, 8, generator=torch_rng(0))):
-        made = initialised(lambda: backbone(spec, BackboneConfig(2, 16)), 0)
-        made.watch(background)
+        made = initialised(lambda: backbone(spec, BackboneConfig(2, 16, kind=kind)), 0).eval()
+        watch(background, made)
         seen.append(made.see(objects + background[:, None], actions).features)
     torch.testing.assert_close(*seen, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(seen[0][0], seen[0][1], atol=1e-2)

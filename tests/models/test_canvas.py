@@ -48,7 +48,7 @@ def test_gradients_flow_from_where_it_came_to() -> None:
 
 def canvas(touch: float = 0.0) -> Canvas:
     """One whose mask is shut and whose touch is the same everywhere."""
-    made = Canvas(16, 1, CELL, GRID, kernel=1).eval()
+    made = Canvas(16, 1, CELL, kernel=1).eval()
     with torch.no_grad():
         colour, bare, mask, touched = made.out.weight.split(made.parts)
         for part, value in ((colour, 0.0), (bare, 0.0), (mask, -99.0), (touched, touch)):
@@ -58,13 +58,13 @@ def canvas(touch: float = 0.0) -> Canvas:
 
 def test_a_shut_mask_leaves_the_frame_as_it_was() -> None:
     last = 0.5 + torch.rand(2, CELL, *GRID)
-    assert torch.equal(canvas(0.1 * CLOSE / 16)(torch.ones(2, 16, *GRID), last), last)
+    assert torch.equal(canvas(0.1 * CLOSE / 16)(torch.ones(2, 16, *GRID), last, torch.zeros(1, CELL, *GRID)), last)
 
 
 def test_a_touch_gets_through_a_shut_mask() -> None:
-    made = canvas()
-    shown = made(torch.ones(2, 16, *GRID), torch.full((2, CELL, *GRID), 0.5))
+    made, hidden, ground = canvas(), torch.ones(2, 16, *GRID), torch.zeros(1, CELL, *GRID)
+    shown = made(hidden, torch.full((2, CELL, *GRID), 0.5), ground)
     (shown - 1).square().sum().backward()
     colour, _, _, touched = made.out.weight.grad.split(made.parts)
     assert touched.abs().min() > 100 * colour.abs().max()
-    assert torch.allclose(canvas(0.5 / 16)(torch.ones(2, 16, *GRID), torch.zeros(2, CELL, *GRID)), torch.tensor(0.5))
+    assert torch.allclose(canvas(0.5 / 16)(hidden, torch.zeros(2, CELL, *GRID), ground), torch.tensor(0.5))

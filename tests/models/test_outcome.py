@@ -114,7 +114,7 @@ def test_a_rare_reward_and_a_rare_end_are_learnt_in_time() -> None:
     told = {}
     for rare in (None, Rare(few, 2, 0.25, (1 + 0.25 * 50, 1 + 0.25 * 50))):
         made = FAMILIES["mse"].learner(dot_spec(), from_mapping(FAMILIES["mse"].config, SMALL), 0)
-        for update in range(75):
+        for update in range(45):
             chosen = torch.randint(0, 50, (16,), generator=torch_rng(update))
             made.update(replace(rows(many, chosen.tolist()), rare=rare))
         outcome = made.networks.outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -87,7 +86,8 @@ class Job:
 class Suite:
     """What a YAML file of ``worldgan bench`` holds.
 
-    envs: id -> options of the env.    competitors: name -> its settings.    seeds: runs of each, seeds 0, 1, ...
+    envs: id -> options of the env.    seeds: runs of each, seeds 0, 1, ...
+    competitors: name -> its settings, among which ``budgets`` may stand in for those of all.
     budgets: real steps to learn from.    episodes: played after learning, whose mean return is the final score.
     max_steps: longer ones are truncated, while learning too.    points: of learning curves.
     scales: id -> the two fixed returns that become 0 and 1 in aggregates, instead of random play and the best of all.
@@ -113,8 +113,8 @@ def jobs(suite: Suite, known: Mapping[str, type[Any]], root: str, *, threads: in
         raise WorldganError("expected envs, competitors and budgets of one or more in a benchmark, got none")
     counts = {"seeds": suite.seeds, "episodes": suite.episodes, "max_steps": suite.max_steps}
     check_counts(**counts, points=suite.points, budgets=min(suite.budgets))
-    lists = (suite.envs, suite.competitors, suite.budgets)
-    if suite.seeds * math.prod(map(len, lists)) > MOST or suite.points > MOST:
+    runs = suite.seeds * len(suite.envs) * sum(len(_budgets(suite, name)) for name in suite.competitors)
+    if runs > MOST or suite.points > MOST:
         raise WorldganError(f"expected at most {MOST:,} runs in a benchmark, and points of its curves, got more")
     for where, named in (("envs", suite.envs), ("competitors", suite.competitors)):
         for name, options in named.items():
@@ -128,8 +128,9 @@ def jobs(suite: Suite, known: Mapping[str, type[Any]], root: str, *, threads: in
     found = [
         Job(env, dict(suite.envs[env] or {}), name, competitor, seed, budget, *lengths, root, threads)
         for seed, budget, env, (name, competitor) in product(
-            range(suite.seeds), suite.budgets, suite.envs, _made(suite, known)
+            range(suite.seeds), _all_budgets(suite), suite.envs, _made(suite, known)
         )
+        if budget in _budgets(suite, name)
     ]
     for env in suite.envs:
         envs.spec(env, suite.envs[env])
@@ -143,7 +144,22 @@ def _made(suite: Suite, known: Mapping[str, type[Any]]) -> Iterator[tuple[str, C
     for name, settings in suite.competitors.items():
         if name not in known:
             raise unknown("competitor", name, known)
-        yield name, from_mapping(known[name], settings or {}, where=f"competitors.{name}.")
+        own = {key: value for key, value in (settings or {}).items() if key != "budgets"}
+        yield name, from_mapping(known[name], own, where=f"competitors.{name}.")
+
+
+def _budgets(suite: Suite, name: str) -> tuple[int, ...]:
+    """Of one competitor. Raises WorldganError for anything but whole numbers of 1 or more."""
+    settings = suite.competitors[name]
+    found = settings.get("budgets", suite.budgets) if isinstance(settings, Mapping) else suite.budgets
+    if not isinstance(found, list | tuple) or not all(type(each) is int and each >= 1 for each in found):
+        raise WorldganError(f"expected competitors.{name}.budgets like [100000, 500000], got {found!r}")
+    return tuple(found)
+
+
+def _all_budgets(suite: Suite) -> list[int]:
+    """Those of all, then others."""
+    return list(dict.fromkeys(each for name in suite.competitors for each in (*suite.budgets, *_budgets(suite, name))))
 
 
 def _check_scale(env: str, scale: Any, known: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from worldgan.background import Background
 from worldgan.errors import WorldganError
 from worldgan.models.blocks import AxisMixer, Block, UNet, compute_dtype
 from worldgan.models.canvas import Canvas
@@ -87,19 +88,20 @@ class Backbone(nn.Module):
         self.trunk = UNet(w, w, levels)
         self.mix = nn.Sequential(nn.Linear(w, w), nn.SiLU(), nn.Linear(w, w))
         self.head = nn.ModuleList([Block(w, w), Block(w, w)])
-        self.canvas = Canvas(w, self.channels, self.cell, self.patches.grid, kernel=3)
+        self.background = Background(spec.frame)
+        self.canvas = Canvas(w, self.channels, self.cell, kernel=3)
 
-    def watch(self, frames: Tensor) -> None:
-        """Learn the background from real frames [B, C, H, W]."""
-        self.canvas.watch(self.patches(frames))
+    @property
+    def bare(self) -> Tensor:
+        """The background in patches [1, C p p, h, w]."""
+        return self.patches(self.background.shown)
 
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
         dtype = compute_dtype(self.stem.weight)
         condition = self.actions(actions.flatten(1).to(dtype))
-        # Small things are lost in what all frames share.
-        shown = frames - self.patches.inverse(self.canvas.background)[:, None]
-        patches = self.patches.embed(self.stem, shown.flatten(1, 2).to(dtype)) + self.position.to(dtype)
+        shown = self.background(frames).flatten(1, 2).to(dtype)
+        patches = self.patches.embed(self.stem, shown) + self.position.to(dtype)
         last = self.patches(frames[:, -1])
         return Seen(self.trunk(self.survey(patches), condition), condition, last)
 
@@ -113,20 +115,20 @@ class Backbone(nn.Module):
 
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See ``Canvas``."""
-        return self.canvas.paint(hidden)
+        return self.canvas.paint(hidden, self.bare)
 
     def settle(self, frame: Tensor, last: Tensor) -> Tensor:
         """See ``Canvas``."""
-        return self.canvas.settle(frame, last)
+        return self.canvas.settle(frame, last, self.bare)
 
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """Hidden and the present frame in patches [B, C p p, h, w] -> the next one, float32."""
-        return self.canvas(hidden, last)
+        return self.canvas(hidden, last, self.bare)
 
     def draft(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
         hidden = self.hidden(seen, chance)
-        return self.canvas.draft(hidden, seen.last, hidden.dtype)
+        return self.canvas.draft(hidden, seen.last, self.bare, hidden.dtype)
 
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """Chance [B, width] -> next frame in patches [B, C p p, h, w], float32, about [-1, 1] but not clipped."""

@@ -24,9 +24,6 @@ class Painter(Protocol):
     cell: int
     grid: tuple[int, int]
 
-    def watch(self, frames: Tensor) -> None:
-        """Learn the background from real frames [B, C, H, W]."""
-
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """Context [B, K, C, H, W] and actions [B, K, A], the last one to be taken now."""
 

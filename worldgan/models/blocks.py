@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan.background import Background
 from worldgan.errors import WorldganError
 from worldgan.models.patches import Patches
 
@@ -115,9 +116,13 @@ class TransitionEncoder(nn.Module):
     Both the discriminator and the outcome head are heads on (their own copies of) this encoder.
     """
 
-    def __init__(self, frame: tuple[int, int, int], context: int, actions: int, width: int) -> None:
+    def __init__(
+        self, frame: tuple[int, int, int], context: int, actions: int, width: int, *, standardise: bool = False
+    ) -> None:
+        """standardise: see ``Background``; not where slopes in the frames are to be compared with limits."""
         super().__init__()
         height, width_, channels = frame
+        self.background = Background(frame, standardise=standardise)
         self.patches = Patches(height, width_, stride=2)
         self.actions = nn.Linear(context * actions, width)
         self.stem = nn.Conv2d((context + 2) * channels * self.patches.side**2, width, 1)
@@ -128,7 +133,8 @@ class TransitionEncoder(nn.Module):
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2w, h/2, w/2], [B, w]."""
         dtype = compute_dtype(self.stem.weight)
-        seen = [frames.flatten(1, 2) + 1, next_frame + 1, next_frame - frames[:, -1]]  # black tells nothing
+        before, after = self.background(frames), self.background(next_frame)
+        seen = [before.flatten(1, 2), after, after - before[:, -1]]
         condition = self.actions(actions.flatten(1).to(dtype))
         patches = self.patches.embed(self.stem, torch.cat([x.to(dtype) for x in seen], dim=1))
         h = self.fine(patches, condition)

@@ -16,10 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from worldgan import parallel
-
-PACE = 0.002
-"""A step of the background towards the median, in [-1, 1]: a quarter of a grey level."""
 CLOSE = 8 / 127.5
 """How far off, in any channel, a pixel still shows what is known exactly: 8 grey levels."""
 
@@ -59,44 +55,33 @@ def _patches(cells: Tensor) -> Tensor:
 class Canvas(nn.Module):
     """Hidden [B, width, h, w] and the present frame [B, C p p, h, w] -> next frame in patches, float32.
 
-    cell: p p, pixels of a patch.    grid: (h, w).    kernel: cells across that a cell is painted from.
-    background: [1, C p p, h, w], the median of what each pixel has shown in training.
+    cell: p p, pixels of a patch.    kernel: cells across that a cell is painted from.
+    Everywhere, background: see ``Background``, in patches [1, C p p, h, w].
     """
 
-    background: Tensor
-    watched: Tensor
-
-    def __init__(self, width: int, channels: int, cell: int, grid: tuple[int, int], kernel: int) -> None:
+    def __init__(self, width: int, channels: int, cell: int, kernel: int) -> None:
         super().__init__()
         self.parts = [channels * cell, cell, cell, channels * cell]
         self.out = nn.Conv2d(width, sum(self.parts), kernel, padding=kernel // 2, bias=False)
         nn.init.normal_(self.out.weight, std=1e-2)
-        self.register_buffer("background", torch.zeros(1, channels * cell, *grid))
-        self.register_buffer("watched", torch.zeros((), dtype=torch.long))
 
-    @torch.no_grad()
-    def watch(self, frames: Tensor) -> None:
-        """Learn the background from real frames [B, C p p, h, w]; never from imagined ones, which it would confirm."""
-        if not self.watched:
-            self.background.copy_(parallel.gathered(frames).median(0, keepdim=True).values)
-        self.background += PACE * parallel.mean((frames - self.background).sign().mean(0, keepdim=True))
-        self.watched += 1
-
-    def forward(self, hidden: Tensor, last: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, last: Tensor, background: Tensor) -> Tensor:
         """See above."""
-        return self.settle(self.draft(hidden, last, torch.float32), last)
+        return self.settle(self.draft(hidden, last, background, torch.float32), last, background)
 
-    def draft(self, hidden: Tensor, last: Tensor, dtype: torch.dtype) -> Tensor:
+    def draft(self, hidden: Tensor, last: Tensor, background: Tensor, dtype: torch.dtype) -> Tensor:
         """The next frame before it settles, computed in ``dtype``."""
-        painted, mask, touch = self.paint(hidden, dtype)
+        painted, mask, touch = self.paint(hidden, background, dtype)
         return over(last.to(dtype), painted, mask) + touch
 
-    def paint(self, hidden: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+    def paint(
+        self, hidden: Tensor, background: Tensor, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden -> painted pixels [B, C p p, h, w], logits of their mask [B, p p, h, w], and the touch."""
         colour, bare, mask, touch = self.out(hidden).to(dtype).split(self.parts, dim=1)
         # Softsign never saturates: a plain sigmoid would close for good.
-        return over(colour, self.background.to(dtype), 6 * F.softsign(bare)), 6 * F.softsign(mask), touch
+        return over(colour, background.to(dtype), 6 * F.softsign(bare)), 6 * F.softsign(mask), touch
 
-    def settle(self, frame: Tensor, last: Tensor) -> Tensor:
+    def settle(self, frame: Tensor, last: Tensor, background: Tensor) -> Tensor:
         """A frame in patches [B, C p p, h, w] with what is known exactly, background and present frame, where close."""
-        return settled(frame, (self.background.float().expand_as(last), last), self.parts[1])
+        return settled(frame, (background.float().expand_as(last), last), self.parts[1])

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldgan.background import Background
 from worldgan.models.backbone import BackboneConfig, Seen
 from worldgan.models.blocks import compute_dtype
 from worldgan.models.canvas import Canvas
@@ -49,16 +50,18 @@ class Strided(nn.Module):
         self.join = nn.Linear(2 * w, deep)
         layers = [nn.BatchNorm2d(deep), nn.ReLU(), double(deep, between), nn.BatchNorm2d(between), nn.ReLU()]
         self.up = nn.Sequential(*layers, double(between, w), nn.BatchNorm2d(w), nn.ReLU())
-        self.canvas = Canvas(w, channels, self.cell, self.patches.grid, kernel=3)
+        self.background = Background(spec.frame)
+        self.canvas = Canvas(w, channels, self.cell, kernel=3)
 
-    def watch(self, frames: Tensor) -> None:
-        """See ``Painter``."""
-        self.canvas.watch(self.patches(frames))
+    @property
+    def bare(self) -> Tensor:
+        """The background in patches [1, C p p, h, w]."""
+        return self.patches(self.background.shown)
 
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """See ``Painter``; features are the bottleneck [B, 4 width, h / 4, w / 4], as [B, width, h / 2, w / 2]."""
         dtype = compute_dtype(self.stem.weight)
-        deep = self.down(self.stem(self.patches(frames.flatten(1, 2).to(dtype))))
+        deep = self.down(self.stem(self.patches(self.background(frames).flatten(1, 2).to(dtype))))
         condition = self.actions(actions.flatten(1).to(dtype))
         last = self.patches(frames[:, -1])
         return Seen(F.pixel_shuffle(deep, 2), condition, last)
@@ -70,20 +73,20 @@ class Strided(nn.Module):
 
     def paint(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See ``Painter``."""
-        return self.canvas.paint(hidden)
+        return self.canvas.paint(hidden, self.bare)
 
     def settle(self, frame: Tensor, last: Tensor) -> Tensor:
         """See ``Painter``."""
-        return self.canvas.settle(frame, last)
+        return self.canvas.settle(frame, last, self.bare)
 
     def show(self, hidden: Tensor, last: Tensor) -> Tensor:
         """See ``Painter``."""
-        return self.canvas(hidden, last)
+        return self.canvas(hidden, last, self.bare)
 
     def draft(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
         hidden = self.hidden(seen, chance)
-        return self.canvas.draft(hidden, seen.last, hidden.dtype)
+        return self.canvas.draft(hidden, seen.last, self.bare, hidden.dtype)
 
     def decode(self, seen: Seen, chance: Tensor) -> Tensor:
         """See ``Painter``."""
@@ -99,6 +102,7 @@ class StridedEncoder(nn.Module):
     def __init__(self, frame: tuple[int, int, int], context: int, actions: int, width: int) -> None:
         super().__init__()
         height, width_, channels = frame
+        self.background = Background(frame)
         self.patches = Patches(height, width_)
         self.actions = nn.Linear(context * actions, width)
         self.stem = nn.Conv2d((context + 2) * channels * self.patches.side**2, width, 1)
@@ -109,7 +113,8 @@ class StridedEncoder(nn.Module):
     def forward(self, frames: Tensor, actions: Tensor, next_frame: Tensor) -> tuple[Tensor, Tensor]:
         """Context [B, K, C, H, W], actions [B, K, A], next [B, C, H, W] -> features [B, 2w, h/4, w/4], [B, w]."""
         dtype = compute_dtype(self.stem.weight)
-        seen = [frames.flatten(1, 2), next_frame, next_frame - frames[:, -1]]
+        before, after = self.background(frames), self.background(next_frame)
+        seen = [before.flatten(1, 2), after, after - before[:, -1]]
         condition = self.actions(actions.flatten(1).to(dtype))
         h = F.leaky_relu(self.stem(self.patches(torch.cat([x.to(dtype) for x in seen], dim=1))), 0.2)
         h = F.leaky_relu(self.down(h) + self.join(condition)[..., None, None], 0.2)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from worldgan import parallel
+from worldgan.background import watch
 from worldgan.device import Precision, uses_bf16
 from worldgan.errors import WorldganError
 from worldgan.models.backbone import BackboneConfig
 from worldgan.models.outcome import OutcomeHead
-from worldgan.models.world import History, Networks, NextFrameModel, Predictor
+from worldgan.models.world import History, Networks, NextFrameModel
 from worldgan.pixels import to_float
 from worldgan.seeding import torch_rng
 from worldgan.types import EnvSpec, Metrics, Rare, Window
@@ -321,8 +322,7 @@ class RolloutLearner:
 
     def update(self, window: Window) -> Metrics:
         """See ``Learner``."""
-        predictor: Predictor = self.networks.predictor  # type: ignore[assignment]  # nn.Module hides its methods
-        predictor.backbone.watch(to_float(window.frames[:, window.context - 1]))
+        watch(to_float(window.frames[:, window.context - 1]), self.networks)
         metrics = learn_from_rollout(window, self.losses, self.config.precision)
         if window.rare:
             metrics |= learn_from_rare(window.rare, self.networks.outcome, self.config.precision)

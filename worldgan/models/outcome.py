@@ -23,7 +23,7 @@ class OutcomeHead(nn.Module):
 
     def __init__(self, spec: EnvSpec, context: int, width: int) -> None:
         super().__init__()
-        self.encoder = TransitionEncoder(spec.frame, context, spec.actions.size, width)
+        self.encoder = TransitionEncoder(spec.frame, context, spec.actions.size, width, standardise=True)
         self.mix = nn.Sequential(nn.Linear(4 * width + width, 2 * width), nn.SiLU(), nn.Linear(2 * width, BINS + 1))
         levels = torch.linspace(-6, 6, BINS)
         self.centres = levels.sign() * levels.abs().expm1()  # no buffer: it must stay float32 beside bf16 weights

@@ -26,15 +26,8 @@ class Stacked(nn.Module):
         self.patches, self.cell, self.grid = self.fine.patches, self.fine.cell, self.fine.grid
         pixels = self.fine.channels * self.cell
         self.block = Block(w, w)
-        self.canvas = Canvas(
-            w, self.fine.channels, self.cell, (self.patches.grid[0] // 2, self.patches.grid[1] // 2), kernel=1
-        )
+        self.canvas = Canvas(w, self.fine.channels, self.cell, kernel=1)
         self.read = Up(pixels, w)
-
-    def watch(self, frames: Tensor) -> None:
-        """See ``Painter``."""
-        self.fine.watch(frames)
-        self.canvas.watch(self.halved(self.patches(frames)))
 
     def see(self, frames: Tensor, actions: Tensor) -> Seen:
         """See ``Painter``."""
@@ -43,7 +36,8 @@ class Stacked(nn.Module):
     def sketch(self, seen: Seen, chance: Tensor) -> Tensor:
         """Stage one: chance [B, width] -> next frame at half the resolution in patches [B, C p p, h / 2, w / 2]."""
         condition = seen.condition + chance.to(seen.condition.dtype)
-        return self.canvas(self.block(F.avg_pool2d(seen.features, 2), condition), self.halved(seen.last))
+        hidden = self.block(F.avg_pool2d(seen.features, 2), condition)
+        return self.canvas(hidden, self.halved(seen.last), self.halved(self.fine.bare))
 
     def halved(self, frame: Tensor) -> Tensor:
         """Patches [B, C p p, h, w] -> the frame averaged over squares of 2x2 pixels, [B, C p p, h / 2, w / 2]."""

@@ -23,7 +23,7 @@ from worldgan.tensorfiles import read_state, read_tensors, write_state, write_te
 from worldgan.types import EnvSpec
 from worldgan.version import VERSION
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
