@@ -388,5 +388,6 @@ def test_the_extra_that_a_competitor_needs_is_named(tmp_path: Path, monkeypatch:
 def test_presets_can_be_run(name: str, tmp_path: Path) -> None:
     found = load(Suite, name)
     runs = jobs(found, COMPETITORS, str(tmp_path))
-    assert len(runs) == len(found.envs) * len(found.competitors) * found.seeds
+    budgets = [(settings or {}).get("budgets", found.budgets) for settings in found.competitors.values()]
+    assert len(runs) == len(found.envs) * found.seeds * sum(map(len, budgets))
     assert isinstance(runs[0].competitor, Random)
