@@ -25,10 +25,8 @@ def test_it_is_the_median_of_what_was_shown_first_and_follows_in_small_steps() -
 
 
 def test_what_differs_has_a_mean_square_of_one() -> None:
-    background, frames = (
-        Background((8, 8, 3), standardise=True),
-        0.1 * torch.randn(64, 3, 8, 8, generator=torch_rng(0)) - 0.5,
-    )
+    background = Background((8, 8, 3), standardise=True)
+    frames = 0.1 * torch.randn(64, 3, 8, 8, generator=torch_rng(0)) - 0.5
     for _ in range(3):
         background.learn(frames)
     assert background(frames).square().mean().item() == pytest.approx(1, abs=0.02)

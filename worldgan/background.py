@@ -1,8 +1,8 @@
 """How networks see frames: as what differs from the background.
 
 What all frames share drowns what they differ by, in the sums of a first layer and in the norms after it. And what is
-small is hardly heard, so those that read frames see it in units of how far frames usually differ (standardised inputs,
-LeCun et al. 1998, "Efficient BackProp", section 4.3).
+small is hardly heard: the outcome head sees it in units of how far frames usually differ (standardised inputs, LeCun et
+al. 1998, "Efficient BackProp", section 4.3), which made the others worse (docs/log.md).
 """
 
 from __future__ import annotations
